@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef BV_STATE_TABLE_H
+#define BV_STATE_TABLE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "state/page.h"
+#include "util/error.h"
+#include "util/slice.h"
+
+/* entity -> block: an extendible hash over fixed segments (engine.md 4) in front of blocks in pages
+ * (engine.md 5).
+ *
+ * block: state bytes of its layout | u32 touched_s | u8 key_length | u8 flags | key | pad to 16.
+ *
+ * A block has one of the table's layouts; the page it lies in says which. An additive change of the
+ * table adds a layout and makes it current: new blocks get it, old ones are moved when they are
+ * next touched (by the caller, with table_move). Apply thread only.
+ *
+ * Lookup in stages, so that a batch hides its cache misses:
+ *   hash = table_hash(table, key);  table_prefetch_bucket(table, hash);        stage A
+ *   table_prefetch_block(table, hash);                                         stage B
+ *   ref = table_find(table, hash, key)  or  table_insert(table, hash, key)     stage C        */
+
+struct table;
+
+#define TABLE_KEY_MAX (16u * 1024 * 1024)
+
+struct table_layout {
+    uint16_t id; /* chosen by the table: 0, 1, 2 ... */
+    uint32_t state_size;
+};
+
+enum bv_status table_create(struct table **out, struct pages *pages, uint32_t table_id,
+                            uint32_t state_size, struct bv_error *err);
+/* Frees all blocks and the index; out-of-line memory must have been released (table_each). */
+void table_destroy(struct table *table); /* accepts NULL */
+
+/* Adds a layout and makes it current. */
+enum bv_status table_add_layout(struct table *table, uint32_t state_size, uint16_t *out_layout_id,
+                                struct bv_error *err);
+uint16_t table_current_layout(const struct table *table);
+uint64_t table_entity_count(const struct table *table);
+uint64_t table_index_bytes(const struct table *table);
+uint32_t table_id(const struct table *table);
+
+uint64_t table_hash(const struct table *table, struct slice key);
+void table_prefetch_bucket(const struct table *table, uint64_t hash);
+void table_prefetch_block(const struct table *table, uint64_t hash);
+/* 0 when there is none. */
+uint32_t table_find(const struct table *table, uint64_t hash, struct slice key);
+/* The block of this key; a new one has zeroed state bytes, the current layout and *created set.
+ * 0 when memory is spent. now_s goes into touched_s (also on a hit). */
+uint32_t table_upsert(struct table *table, uint64_t hash, struct slice key, uint32_t now_s,
+                      bool *created);
+void table_remove(struct table *table, uint64_t hash, struct slice key);
+
+/* State bytes of a block: 8-byte aligned, never moved while the entity lives in this block. */
+static inline void *
+table_state(const struct table *table, uint32_t ref);
+uint16_t table_layout_of(const struct table *table, uint32_t ref);
+/* The block's key; long keys are assembled in `scratch` (TABLE_KEY_MAX bytes at most) when needed. */
+struct slice table_key(const struct table *table, uint32_t ref);
+uint32_t table_touched_s(const struct table *table, uint32_t ref);
+
+/* Gives the entity a fresh block of the current layout (state zeroed, key and touched copied) and
+ * returns its ref; the old block stays readable until table_free_block. 0 when memory is spent. */
+uint32_t table_move(struct table *table, uint64_t hash, uint32_t old_ref);
+void table_free_block(struct table *table, uint32_t ref);
+
+/* Every live entity, in page order. The callback must not insert or remove. */
+typedef void (*table_visit)(void *context, struct table *table, uint32_t ref);
+void table_each(struct table *table, table_visit visit, void *context);
+
+#endif
