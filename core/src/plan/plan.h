@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef BV_PLAN_PLAN_H
+#define BV_PLAN_PLAN_H
+
+#include "agg/op.h"
+#include "agg/window.h"
+#include "expr/expr.h"
+#include "registry/registry.h"
+#include "wire/row.h"
+
+/* Declarations made fast: the registry's resolved form becomes, per event source, one immutable
+ * plan: a decoder, one straight-line program of shared expressions, and per table the shared
+ * accumulators with their places in the entity block.
+ *
+ * Enters:  a registry, and the plan in force (so that what exists keeps its accumulators).
+ * Leaves:  a plan, installed whole.
+ * Invariants
+ *   (1) Two features of one table that can read the same accumulator do (share.c).
+ *   (2) All features of one table with the same window share one pane list.
+ *   (3) A feature that was there before keeps the very accumulators it had.
+ *   (4) Layouts are computed from the features alone: same declarations in the same order, same
+ *       bytes. */
+
+/* One accumulator to keep up to date. */
+struct plan_step {
+    const struct agg_accumulator *accumulator;
+    const void *config; /* prepared parameters, in the layout's arena */
+    uint32_t config_size;
+    uint32_t offset;    /* in the block's state bytes, or in the window's row */
+    uint32_t size;
+    uint32_t inputs[AGG_INPUTS_MAX]; /* nodes */
+    uint32_t predicate;              /* node, EXPR_NODE_NONE: every event */
+    enum field_type input_types[AGG_INPUTS_MAX];
+    /* What makes it the same accumulator after a schema change: name, inputs, predicate and
+     * parameters as canonical text. */
+    struct slice identity;
+};
+
+/* The accumulators of one window of a table; group 0 is always the lifetime. */
+struct plan_group {
+    uint64_t window_ms;   /* 0: lifetime, steps lie in the block itself */
+    uint32_t head_offset; /* windowed: the window_head in the block */
+    struct plan_step *steps;
+    uint32_t step_count;
+    uint32_t *canonical_order; /* steps by ascending identity */
+    struct window_shape shape; /* windowed */
+};
+
+/* Where everything of an entity lies. Outlives its plan: blocks of an old layout are moved only
+ * when they are touched. Owns its memory. */
+struct plan_layout {
+    struct arena arena;
+    uint32_t state_size;
+    struct plan_group *groups;
+    uint32_t group_count;
+    bool owns_memory; /* some state or window holds out-of-line memory */
+};
+
+struct plan_feature {
+    struct slice name;
+    const struct agg_op *op;
+    const struct value *params;
+    uint64_t window_ms;
+    uint32_t group;
+    uint32_t steps[AGG_USES_MAX]; /* in the group */
+    bool is_blind;                /* a column is missing: always reads its empty value */
+    struct value empty;           /* blind features: what they read */
+};
+
+struct plan_table {
+    struct slice name;
+    const struct resolved_table *resolved;
+    struct plan_layout *layout; /* taken over by the live table at installation */
+    struct plan_feature *features; /* ascending by name */
+    uint32_t feature_count;
+};
+
+struct plan_source {
+    struct slice name;
+    const struct resolved_source *resolved;
+    struct row_schema *schema;
+    struct expr_program *program;
+    uint32_t node_count;
+    struct plan_table *tables;
+    uint32_t table_count;
+};
+
+struct plan {
+    struct arena arena;
+    struct registry *registry; /* borrowed: lives as long as the plan */
+    struct plan_source *sources;
+    uint32_t source_count;
+    uint32_t node_count_max;
+    uint32_t table_count;
+};
+
+/* `previous` may be NULL; tables named in `fresh` take nothing from it. */
+enum bv_status plan_compile(struct plan **out, struct registry *registry,
+                            const struct plan *previous, const struct slice *fresh,
+                            size_t fresh_count, const struct registry_rename *renamed,
+                            size_t renamed_count, unsigned row_flags, struct bv_error *err);
+void plan_destroy(struct plan *plan); /* accepts NULL; layouts that were taken over stay */
+
+const struct plan_table *plan_find_table(const struct plan *plan, struct slice name);
+
+/* layout.c */
+void plan_layout_destroy(struct plan_layout *layout); /* accepts NULL */
+bool plan_layout_equal(const struct plan_layout *a, const struct plan_layout *b);
+/* Empties a fresh block of this layout. */
+void plan_layout_init_state(const struct plan_layout *layout, void *state);
+/* Frees everything a block owns. */
+void plan_layout_release_state(const struct plan_layout *layout, void *state,
+                               struct agg_heap *heap);
+/* Carries a block over: what both layouts keep is moved, what only the new one keeps is empty, what
+ * only the old one kept is released. False when memory is spent (both blocks then stay valid as
+ * they were). */
+bool plan_layout_move(const struct plan_layout *to, void *to_state, const struct plan_layout *from,
+                      void *from_state, struct agg_heap *heap);
+/* Appends the entity's canonical form as the layout `as` sees it: equal for equal states, whatever
+ * layout the block has. */
+void plan_layout_encode(struct buf *out, const struct plan_layout *as,
+                        const struct plan_layout *of, const void *state, uint64_t now_ms,
+                        const struct agg_heap *heap);
+
+/* The step and group of `of` that hold the accumulator of `as`; false when there is none. */
+bool plan_layout_find(const struct plan_layout *of, uint64_t window_ms, struct slice identity,
+                      uint32_t *group, uint32_t *step);
+
+#endif
