@@ -21,12 +21,15 @@
  *   (4) Layouts are computed from the features alone: same declarations in the same order, same
  *       bytes. */
 
+/* Accumulators of one table under one window; more is refused. */
+#define PLAN_STEPS_MAX 4096
+
 /* One accumulator to keep up to date. */
 struct plan_step {
     const struct agg_accumulator *accumulator;
     const void *config; /* prepared parameters, in the layout's arena */
     uint32_t config_size;
-    uint32_t offset;    /* in the block's state bytes, or in the window's row */
+    uint32_t offset; /* in the block's state bytes, or in the window's row */
     uint32_t size;
     uint32_t inputs[AGG_INPUTS_MAX]; /* nodes */
     uint32_t predicate;              /* node, EXPR_NODE_NONE: every event */
@@ -70,7 +73,8 @@ struct plan_feature {
 struct plan_table {
     struct slice name;
     const struct resolved_table *resolved;
-    struct plan_layout *layout; /* taken over by the live table at installation */
+    struct plan_layout *layout;
+    bool is_layout_taken;          /* the live table owns it since installation */
     struct plan_feature *features; /* ascending by name */
     uint32_t feature_count;
 };
@@ -103,7 +107,8 @@ void plan_destroy(struct plan *plan); /* accepts NULL; layouts that were taken o
 
 const struct plan_table *plan_find_table(const struct plan *plan, struct slice name);
 
-/* layout.c */
+/* layout.c. plan_layout_place gives steps and window heads their offsets and fills the shapes. */
+bool plan_layout_place(struct plan_layout *layout);   /* false when memory is spent */
 void plan_layout_destroy(struct plan_layout *layout); /* accepts NULL */
 bool plan_layout_equal(const struct plan_layout *a, const struct plan_layout *b);
 /* Empties a fresh block of this layout. */
@@ -116,11 +121,10 @@ void plan_layout_release_state(const struct plan_layout *layout, void *state,
  * they were). */
 bool plan_layout_move(const struct plan_layout *to, void *to_state, const struct plan_layout *from,
                       void *from_state, struct agg_heap *heap);
-/* Appends the entity's canonical form as the layout `as` sees it: equal for equal states, whatever
- * layout the block has. */
-void plan_layout_encode(struct buf *out, const struct plan_layout *as,
-                        const struct plan_layout *of, const void *state, uint64_t now_ms,
-                        const struct agg_heap *heap);
+/* Appends the entity's canonical form at now_ms: equal for equal states, whatever order the
+ * layout has. */
+void plan_layout_encode(struct buf *out, const struct plan_layout *layout, const void *state,
+                        uint64_t now_ms, const struct agg_heap *heap);
 
 /* The step and group of `of` that hold the accumulator of `as`; false when there is none. */
 bool plan_layout_find(const struct plan_layout *of, uint64_t window_ms, struct slice identity,

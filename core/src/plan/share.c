@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Sharing: one accumulator for all features of a table that can read it.
+ *
+ * Enters:  a resolved table and, after an additive change, the plan it had.
+ * Leaves:  the groups and steps of its layout, and for each feature where it reads.
+ *
+ * Three rounds over the features decide, and their order matters:
+ *   1. what was there before takes the accumulators it had: another choice would lose its past;
+ *   2. features with one possible accumulator per use;
+ *   3. features with a choice (mean reads sums or moments) take what is there by now.
+ *
+ * An accumulator's identity is text: name, inputs with their types, predicate, parameters. It is
+ * compared within a table and over schema changes, so it must not mention a node's number.
+ */
+#include "plan/share.h"
+
+#include "util/assert.h"
+#include "wire/json.h"
+
+/* Features of one table; a resolved table never has more (wire.md bounds payloads at 4 MiB). */
+struct share {
+    const struct resolved_table *table;
+    const struct expr_graph *graph;
+    struct plan_layout *layout;
+    uint32_t group_capacity;
+    uint32_t *step_capacities; /* per group */
+    struct buf text;
+    struct bv_error *err;
+};
+
+static enum bv_status
+no_memory(struct share *share)
+{
+    return bv_error_set(share->err, BV_NO_MEMORY, "plan of a table");
+}
+
+/* A larger copy in the arena; what it held before stays behind until the layout dies. */
+static void *
+grow(struct arena *arena, const void *old, size_t old_count, size_t new_count, size_t size)
+{
+    void *bytes = arena_alloc(arena, new_count * size);
+
+    if (bytes != NULL && old_count != 0) {
+        memcpy(bytes, old, old_count * size);
+    }
+    return bytes;
+}
+
+static enum bv_status
+group_for(uint32_t *out, struct share *share, uint64_t window_ms)
+{
+    struct plan_layout *layout = share->layout;
+
+    for (uint32_t i = 0; i < layout->group_count; i++) {
+        if (layout->groups[i].window_ms == window_ms) {
+            *out = i;
+            return BV_OK;
+        }
+    }
+    if (layout->group_count == share->group_capacity) {
+        uint32_t capacity = share->group_capacity == 0 ? 4 : share->group_capacity * 2;
+        struct plan_group *groups =
+            grow(&layout->arena, layout->groups, layout->group_count, capacity, sizeof *groups);
+        uint32_t *capacities = grow(&layout->arena, share->step_capacities, layout->group_count,
+                                    capacity, sizeof *capacities);
+
+        if (groups == NULL || capacities == NULL) {
+            return no_memory(share);
+        }
+        layout->groups = groups;
+        share->step_capacities = capacities;
+        share->group_capacity = capacity;
+    }
+    layout->groups[layout->group_count] = (struct plan_group){.window_ms = window_ms};
+    share->step_capacities[layout->group_count] = 0;
+    *out = layout->group_count++;
+    return BV_OK;
+}
+
+/* The step as it would be added: identity in share->text, config in the layout's arena. */
+static enum bv_status
+describe(struct plan_step *out, struct share *share, const struct resolved_feature *feature,
+         const struct agg_use *use, const struct agg_accumulator *accumulator)
+{
+    uint8_t *config = NULL;
+
+    *out = (struct plan_step){.accumulator = accumulator, .config_size = accumulator->config_size};
+    out->predicate = use->scope == AGG_MATCHING ? feature->where : EXPR_NODE_NONE;
+    buf_clear(&share->text);
+    buf_text(&share->text, accumulator->name);
+    for (unsigned i = 0; i < AGG_INPUTS_MAX; i++) {
+        out->inputs[i] = EXPR_NODE_NONE;
+        if (i < accumulator->input_count) {
+            out->inputs[i] = feature->inputs[i];
+            out->input_types[i] = feature->input_types[i];
+            buf_byte(&share->text, i == 0 ? '(' : ',');
+            expr_graph_text(&share->text, share->graph, feature->inputs[i]);
+            buf_printf(&share->text, ":%s", field_type_name(feature->input_types[i]));
+        }
+    }
+    if (accumulator->input_count != 0) {
+        buf_byte(&share->text, ')');
+    }
+    if (out->predicate != EXPR_NODE_NONE) {
+        buf_text(&share->text, " where ");
+        expr_graph_text(&share->text, share->graph, out->predicate);
+    }
+    if (accumulator->config_size != 0) {
+        config = arena_alloc(&share->layout->arena, accumulator->config_size);
+        if (config == NULL) {
+            return no_memory(share);
+        }
+        memset(config, 0, accumulator->config_size);
+        enum bv_status status = accumulator->configure(config, feature->params, share->err);
+
+        if (status != BV_OK) {
+            return status;
+        }
+        buf_text(&share->text, " with ");
+        for (unsigned i = 0; i < accumulator->config_size; i++) {
+            buf_printf(&share->text, "%02x", config[i]);
+        }
+    }
+    out->config = config;
+    out->identity = buf_slice(&share->text);
+    return share->text.failed ? no_memory(share) : BV_OK;
+}
+
+static uint32_t
+find_step(const struct plan_group *group, struct slice identity)
+{
+    for (uint32_t i = 0; i < group->step_count; i++) {
+        if (slice_equal(group->steps[i].identity, identity)) {
+            return i;
+        }
+    }
+    return UINT32_MAX;
+}
+
+static enum bv_status
+add_step(uint32_t *out, struct share *share, uint32_t group_index, struct plan_step *step)
+{
+    struct plan_group *group = &share->layout->groups[group_index];
+    struct arena *arena = &share->layout->arena;
+    uint32_t *capacity = &share->step_capacities[group_index];
+
+    if (group->step_count == PLAN_STEPS_MAX) {
+        return bv_error_set(share->err, BV_INVALID_REGISTRATION,
+                            "a table keeps more than %u accumulators; split it", PLAN_STEPS_MAX);
+    }
+    if (group->step_count == *capacity) {
+        uint32_t larger = *capacity == 0 ? 4 : *capacity * 2;
+        struct plan_step *steps =
+            grow(arena, group->steps, group->step_count, larger, sizeof *steps);
+
+        if (steps == NULL) {
+            return no_memory(share);
+        }
+        group->steps = steps;
+        *capacity = larger;
+    }
+    step->identity.data = arena_copy(arena, step->identity.data, step->identity.size);
+    if (step->identity.data == NULL) {
+        return no_memory(share);
+    }
+    step->size = step->accumulator->state_size(step->config, step->input_types[0]);
+    group->steps[group->step_count] = *step;
+    *out = group->step_count++;
+    return BV_OK;
+}
+
+/* The accumulator this use read before the change, NULL when it is new. */
+static const struct agg_accumulator *
+former_choice(const struct plan_table *before, const struct resolved_feature *feature, unsigned use)
+{
+    if (before == NULL) {
+        return NULL;
+    }
+    for (uint32_t i = 0; i < before->feature_count; i++) {
+        const struct plan_feature *old = &before->features[i];
+
+        if (slice_equal(old->name, feature->name) && old->op == feature->op && !old->is_blind &&
+            old->window_ms == feature->window_ms) {
+            return before->layout->groups[old->group].steps[old->steps[use]].accumulator;
+        }
+    }
+    return NULL;
+}
+
+static enum bv_status
+place_use(struct plan_feature *out, struct share *share, const struct resolved_feature *feature,
+          const struct plan_table *before, unsigned use_index)
+{
+    const struct agg_use *use = &feature->op->uses[use_index];
+    const struct agg_accumulator *former = former_choice(before, feature, use_index);
+    struct plan_step first = {0};
+    struct plan_step step;
+    enum bv_status status = BV_OK;
+
+    for (size_t i = 0; i < 4 && use->any_of[i] != NULL; i++) {
+        if (former != NULL && use->any_of[i] != former) {
+            continue;
+        }
+        status = describe(&step, share, feature, use, use->any_of[i]);
+        if (status != BV_OK) {
+            return status;
+        }
+        out->steps[use_index] = find_step(&share->layout->groups[out->group], step.identity);
+        if (out->steps[use_index] != UINT32_MAX) {
+            return BV_OK;
+        }
+        if (first.accumulator == NULL) {
+            first = step;
+        }
+    }
+    BV_ASSERT(first.accumulator != NULL);
+    /* The text buffer holds the last candidate's identity: describe the chosen one again. */
+    status = describe(&step, share, feature, use, first.accumulator);
+    if (status != BV_OK) {
+        return status;
+    }
+    return add_step(&out->steps[use_index], share, out->group, &step);
+}
+
+static enum bv_status
+place_feature(struct plan_feature *out, struct share *share, const struct resolved_feature *feature,
+              const struct plan_table *before)
+{
+    enum bv_status status = group_for(&out->group, share, feature->window_ms);
+
+    for (unsigned i = 0; status == BV_OK && i < feature->op->use_count; i++) {
+        status = place_use(out, share, feature, before, i);
+    }
+    return status;
+}
+
+static bool
+has_choice(const struct agg_op *op)
+{
+    for (unsigned i = 0; i < op->use_count; i++) {
+        if (op->uses[i].any_of[1] != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static unsigned
+round_of(const struct plan_table *before, const struct resolved_feature *feature)
+{
+    if (former_choice(before, feature, 0) != NULL) {
+        return 0;
+    }
+    return has_choice(feature->op) ? 2 : 1;
+}
+
+/* What a feature without its column reads: the row's documented empty value. */
+static struct value
+empty_value(const char *text, struct arena *arena)
+{
+    struct value value;
+
+    return json_parse(&value, slice_text(text), 4, arena, NULL) == BV_OK ? value : value_null();
+}
+
+enum bv_status
+share_table(struct plan_table *out, const struct resolved_table *table,
+            const struct expr_graph *graph, const struct plan_table *before, struct arena *arena,
+            struct bv_error *err)
+{
+    struct share share = {.table = table, .graph = graph, .layout = out->layout, .err = err};
+    uint32_t lifetime;
+    enum bv_status status = BV_OK;
+
+    buf_init(&share.text);
+    out->feature_count = (uint32_t)table->feature_count;
+    out->features = arena_alloc(arena, sizeof *out->features * (table->feature_count + 1));
+    if (out->features == NULL) {
+        status = no_memory(&share);
+        goto done;
+    }
+    status = group_for(&lifetime, &share, 0);
+    for (uint32_t i = 0; status == BV_OK && i < out->feature_count; i++) {
+        const struct resolved_feature *feature = &table->features[i];
+
+        out->features[i] = (struct plan_feature){.name = feature->name,
+                                                 .op = feature->op,
+                                                 .params = feature->params,
+                                                 .window_ms = feature->window_ms};
+        for (unsigned k = 0; k < feature->input_count; k++) {
+            out->features[i].is_blind |= feature->inputs[k] == EXPR_NODE_NONE;
+        }
+        if (out->features[i].is_blind) {
+            out->features[i].empty = empty_value(feature->op->empty, arena);
+        }
+    }
+    for (unsigned round = 0; round < 3; round++) {
+        for (uint32_t i = 0; status == BV_OK && i < out->feature_count; i++) {
+            if (!out->features[i].is_blind && round_of(before, &table->features[i]) == round) {
+                status = place_feature(&out->features[i], &share, &table->features[i], before);
+            }
+        }
+    }
+done:
+    buf_deinit(&share.text);
+    return status;
+}
