@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <string.h>
+
+#include "util/arena.h"
+
+#define BLOCK_SIZE 1024
+
+static void
+test_allocations_are_aligned_and_do_not_overlap(void **state)
+{
+    struct arena arena;
+    uint8_t *all[200];
+
+    arena_init(&arena, BLOCK_SIZE, 0);
+    for (size_t i = 0; i < 200; i++) {
+        all[i] = arena_alloc(&arena, i);
+        assert_non_null(all[i]);
+        assert_int_equal((uintptr_t)all[i] % 16, 0);
+        memset(all[i], (int)i, i);
+    }
+    for (size_t i = 0; i < 200; i++) {
+        for (size_t k = 0; k < i; k++) {
+            assert_int_equal(all[i][k], (uint8_t)i);
+        }
+    }
+    arena_deinit(&arena);
+}
+
+static void
+test_zero_bytes_can_be_had_from_an_empty_arena(void **state)
+{
+    struct arena arena;
+
+    arena_init(&arena, BLOCK_SIZE, 0);
+    assert_non_null(arena_alloc(&arena, 0));
+    assert_non_null(arena_copy(&arena, NULL, 0));
+    assert_int_equal(arena.total, 0);
+    arena_deinit(&arena);
+}
+
+static void
+test_a_warm_arena_asks_for_no_more_memory(void **state)
+{
+    struct arena arena;
+    size_t warm = 0;
+
+    arena_init(&arena, BLOCK_SIZE, 0);
+    for (int round = 0; round < 50; round++) {
+        arena_reset(&arena);
+        /* Other orders of sizes every round; the blocks kept must do for all of them. */
+        for (int i = 0; i < 6; i++) {
+            assert_non_null(arena_alloc(&arena, (i + round) % 6 == 0 ? 3000 : 700));
+        }
+        if (round == 8) {
+            warm = arena.total;
+        }
+    }
+    assert_int_equal(arena.total, warm);
+    arena_deinit(&arena);
+}
+
+static void
+test_reset_gives_back_what_a_huge_request_took(void **state)
+{
+    struct arena arena;
+
+    arena_init(&arena, BLOCK_SIZE, 0);
+    assert_non_null(arena_alloc(&arena, 100));
+    assert_non_null(arena_alloc(&arena, 1 << 20));
+    assert_true(arena.total > 1 << 20);
+    arena_reset(&arena);
+    assert_true(arena.total <= 16 * BLOCK_SIZE);
+    assert_non_null(arena_alloc(&arena, 100));
+    arena_deinit(&arena);
+}
+
+static void
+test_the_limit_refuses_and_leaves_the_arena_usable(void **state)
+{
+    struct arena arena;
+
+    arena_init(&arena, BLOCK_SIZE, 3000);
+    assert_null(arena_alloc(&arena, 3001));
+    assert_null(arena_alloc(&arena, SIZE_MAX));
+    assert_null(arena_alloc(&arena, SIZE_MAX - 20));
+    assert_non_null(arena_alloc(&arena, 1000));
+    assert_non_null(arena_alloc(&arena, 1000));
+    assert_null(arena_alloc(&arena, 1000));
+    /* Less than a block fits under the limit; what is asked for does. */
+    assert_non_null(arena_alloc(&arena, 500));
+    assert_true(arena.total <= 3000);
+    arena_reset(&arena);
+    assert_non_null(arena_alloc(&arena, 1000));
+    arena_deinit(&arena);
+}
+
+static void
+test_copy_holds_the_same_bytes(void **state)
+{
+    struct arena arena;
+    char text[] = "u1|m1";
+
+    arena_init(&arena, BLOCK_SIZE, 0);
+    char *copy = arena_copy(&arena, text, sizeof text);
+
+    text[0] = 'x';
+    assert_string_equal(copy, "u1|m1");
+    arena_deinit(&arena);
+    assert_int_equal(arena.total, 0);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_allocations_are_aligned_and_do_not_overlap),
+        cmocka_unit_test(test_zero_bytes_can_be_had_from_an_empty_arena),
+        cmocka_unit_test(test_a_warm_arena_asks_for_no_more_memory),
+        cmocka_unit_test(test_reset_gives_back_what_a_huge_request_took),
+        cmocka_unit_test(test_the_limit_refuses_and_leaves_the_arena_usable),
+        cmocka_unit_test(test_copy_holds_the_same_bytes),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
