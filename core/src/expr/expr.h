@@ -90,7 +90,8 @@ enum bv_status expr_program_create(struct expr_program **out, const struct expr_
 void expr_program_destroy(struct expr_program *program); /* accepts NULL */
 bool expr_program_is_empty(const struct expr_program *program);
 /* values: node_count slots, the fields filled in. Strings made on the way live in the arena; when
- * that is spent the value is null. */
+ * that is spent the value is null. String literals live as long as the program. Only roots and what
+ * they need is written; of that, literals only where they are roots themselves. */
 void expr_program_run(const struct expr_program *program, struct value *values,
                       struct arena *arena);
 
