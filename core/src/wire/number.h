@@ -23,8 +23,8 @@ size_t number_u64(char *out, uint64_t v);
 /* Correctly rounded; the text is one JSON number (or the wider forms of cast(x, float) when
  * allow_words: "inf", "infinity", "nan" in any case, leading '+'). False: not a number. */
 bool number_parse_f64(double *out, struct slice text, bool allow_words);
-/* digits * 10^exponent for a decoder that has the digits already. False, rarely: only the whole text
- * decides (number_parse_f64). */
+/* digits * 10^exponent for a decoder that has the digits already. False, rarely: only the whole
+ * text decides (number_parse_f64). */
 bool number_from_decimal(double *out, bool is_negative, uint64_t digits, int exponent);
 /* Optional sign and digits within i64. */
 bool number_parse_i64(int64_t *out, struct slice text);
