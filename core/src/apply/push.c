@@ -1,0 +1,567 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Event -> accumulators: the path that everything else stands aside for.
+ *
+ * Enters:  push requests, one at a time; frames of the log at recovery.
+ * Leaves:  an LSN each; changed entities.
+ *
+ * A push is decoded, checked and hashed when it is dispatched (stage A), and takes its LSN there:
+ * from then on it is accepted. Its updates run when the chunk is full or the tick ends (stages B
+ * and C), so that the cache misses of many entities overlap (engine.md 2).
+ *
+ * Invariants
+ *   (1) apply_event is called by dispatch (push_flush) and by recovery (push_replay, through the
+ *       same staging), and by nothing else.
+ *   (2) Targets of one entity stand in event order; an update depends on its block, its event, the
+ *       plan and the record's time and seed.
+ *   (3) A refused push changes nothing and is not logged.
+ */
+#include "apply/apply.h"
+#include "state/key.h"
+#include "util/bytes.h"
+#include "wire/frame.h"
+#include "wire/json.h"
+
+/* ---- stages B and C ---- */
+
+static inline void
+run_steps(const struct plan_group *group, uint8_t *state, const struct value *values,
+          const struct agg_moment *moment)
+{
+    const struct plan_step *step = group->steps;
+    const struct plan_step *end = step + group->step_count;
+
+    for (; step < end; step++) {
+        const struct value *inputs[AGG_INPUTS_MAX];
+
+        if (step->predicate != EXPR_NODE_NONE && !apply_is_true(&values[step->predicate])) {
+            continue;
+        }
+        inputs[0] = &values[step->inputs[0] == EXPR_NODE_NONE ? 0 : step->inputs[0]];
+        inputs[1] = &values[step->inputs[1] == EXPR_NODE_NONE ? 0 : step->inputs[1]];
+        step->accumulator->update(state + step->offset, step->config, inputs, moment);
+    }
+}
+
+/* A pane is opened only for an event that some accumulator of the window takes (W4). */
+static inline bool
+window_is_touched(const struct plan_group *group, const struct value *values)
+{
+    for (uint32_t i = 0; i < group->step_count; i++) {
+        const uint32_t predicate = group->steps[i].predicate;
+
+        if (predicate == EXPR_NODE_NONE || apply_is_true(&values[predicate])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* One event into one entity. */
+static void
+apply_event(struct engine *engine, const struct apply_target *target,
+            const struct agg_moment *moment)
+{
+    struct live_table *live = target->table;
+    bool created = false;
+    const uint32_t ref = table_upsert(live->table, target->hash, target->key,
+                                      (uint32_t)(engine->now_ms / 1000), &created);
+
+    /* The event has its LSN and may be on disk: it is applied whole or the process stops. */
+    BV_ASSERT(ref != 0);
+    const struct plan_layout *layout = live->layout;
+    uint8_t *state;
+
+    if (created) {
+        state = table_state(live->table, ref);
+        plan_layout_init_state(layout, state);
+    } else {
+        state = live_state(engine, live, target->hash, ref);
+    }
+    run_steps(&layout->groups[0], state, target->values, moment);
+    for (uint32_t i = 1; i < layout->group_count; i++) {
+        const struct plan_group *group = &layout->groups[i];
+
+        if (window_is_touched(group, target->values)) {
+            struct window_head *head = (struct window_head *)(void *)(state + group->head_offset);
+            uint8_t *row = window_row(head, &group->shape, engine->now_ms, moment->heap,
+                                      &engine->panes_dropped);
+
+            BV_ASSERT(row != NULL);
+            run_steps(group, row, target->values, moment);
+        }
+    }
+}
+
+void
+push_flush(struct engine *engine)
+{
+    const struct agg_moment moment = {engine->now_ms, engine->seed, &engine->heap.heap};
+
+    for (uint32_t i = 0; i < engine->target_count; i++) {
+        table_prefetch_block(engine->targets[i].table->table, engine->targets[i].hash);
+    }
+    for (uint32_t i = 0; i < engine->target_count; i++) {
+        apply_event(engine, &engine->targets[i], &moment);
+    }
+    engine->target_count = 0;
+    engine->row_count = 0;
+}
+
+/* ---- stage A ---- */
+
+static bool
+passes(const struct resolved_table *table, const struct value *values)
+{
+    for (size_t i = 0; i < table->filter_count; i++) {
+        if (!apply_is_true(&values[table->filters[i]])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+#define KEY_PARTS_INLINE 16
+
+static bool
+build_key(struct slice *out, const struct resolved_table *table, const struct value *values,
+          struct arena *arena)
+{
+    struct slice inline_parts[KEY_PARTS_INLINE];
+    struct slice *parts = inline_parts;
+
+    if (table->key_count == 1) {
+        return key_text(out, &values[table->keys[0]], arena);
+    }
+    if (table->key_count > KEY_PARTS_INLINE) {
+        parts = arena_alloc(arena, table->key_count * sizeof *parts);
+        BV_ASSERT(parts != NULL);
+    }
+    for (size_t i = 0; i < table->key_count; i++) {
+        if (!key_text(&parts[i], &values[table->keys[i]], arena)) {
+            return false;
+        }
+    }
+    return key_join(out, parts, table->key_count, arena);
+}
+
+static void
+stage(struct engine *engine, const struct live_source *source, struct value *values)
+{
+    const struct plan_source *plan = source->plan;
+
+    expr_program_run(plan->program, values, &engine->arena);
+    for (uint32_t i = 0; i < plan->table_count; i++) {
+        const struct resolved_table *resolved = plan->tables[i].resolved;
+        struct apply_target *target;
+
+        if (!passes(resolved, values)) {
+            continue;
+        }
+        if (engine->target_count == APPLY_CHUNK_TARGETS) {
+            /* The row being staged keeps its slots: push_flush only forgets rows. */
+            push_flush(engine);
+        }
+        target = &engine->targets[engine->target_count];
+        if (!build_key(&target->key, resolved, values, &engine->arena)) {
+            continue;
+        }
+        target->table = source->tables[i];
+        target->values = values;
+        target->hash = table_hash(target->table->table, target->key);
+        table_prefetch_bucket(target->table->table, target->hash);
+        engine->target_count++;
+    }
+}
+
+static struct value *
+next_row(struct engine *engine)
+{
+    if (engine->row_count == APPLY_CHUNK_ROWS) {
+        push_flush(engine);
+    }
+    return engine->live.rows + (size_t)engine->row_count * engine->live.row_stride;
+}
+
+/* After a flush in the middle of stage(), the staged row may lie anywhere in the pool: continue
+ * behind it, so that its slots stay until its own targets have run. */
+static void
+keep_row(struct engine *engine, const struct value *values)
+{
+    engine->row_count =
+        (uint32_t)((size_t)(values - engine->live.rows) / engine->live.row_stride) + 1;
+}
+
+/* ---- decoding: the predicted way, then the generic one ---- */
+
+/* The event's name, when the envelope begins in the usual order; enough to pick a decoder. */
+static bool
+peek_event(struct slice *out, enum encoding encoding, struct slice payload)
+{
+    static const char json[] = "{\"event\":\"";
+    static const uint8_t msgpack[] = {0x82, 0xa5, 'e', 'v', 'e', 'n', 't'};
+
+    if (encoding == ENCODING_JSON) {
+        const size_t prefix = sizeof json - 1;
+
+        if (payload.size <= prefix || memcmp(payload.data, json, prefix) != 0) {
+            return false;
+        }
+        const uint8_t *end = memchr(payload.data + prefix, '"', payload.size - prefix);
+
+        if (end == NULL) {
+            return false;
+        }
+        *out = slice_of(payload.data + prefix, (size_t)(end - payload.data) - prefix);
+        return true;
+    }
+    if (payload.size <= sizeof msgpack || memcmp(payload.data, msgpack, sizeof msgpack) != 0) {
+        return false;
+    }
+    const uint8_t header = payload.data[sizeof msgpack];
+    const size_t size = header & 0x1f;
+
+    if ((header & 0xe0) != 0xa0 || payload.size - sizeof msgpack - 1 < size) {
+        return false;
+    }
+    *out = slice_of(payload.data + sizeof msgpack + 1, size);
+    return true;
+}
+
+static struct live_source *
+decode_predicted(struct engine *engine, const struct request *request, struct value *values)
+{
+    struct live_source *source = engine->last_source;
+    struct slice name;
+
+    if (request->has_name) {
+        if (source == NULL || !slice_equal(source->plan->name, request->name)) {
+            source = live_find_source(&engine->live, request->name);
+        }
+        return source != NULL && row_decode_body(values, source->plan->schema, request->encoding,
+                                                 request->payload, &engine->arena)
+                   ? source
+                   : NULL;
+    }
+    if (source != NULL && row_decode_push(values, source->plan->schema, request->encoding,
+                                          request->payload, &engine->arena)) {
+        return source;
+    }
+    if (!peek_event(&name, request->encoding, request->payload)) {
+        return NULL;
+    }
+    if (source != NULL && slice_equal(source->plan->name, name)) {
+        return NULL;
+    }
+    source = live_find_source(&engine->live, name);
+    return source != NULL && row_decode_push(values, source->plan->schema, request->encoding,
+                                             request->payload, &engine->arena)
+               ? source
+               : NULL;
+}
+
+static enum bv_status
+event_not_found(struct slice name, struct bv_error *err)
+{
+    enum bv_status status = bv_error_set(
+        err, BV_EVENT_NOT_FOUND, "event \"%s\" is not registered; register its source first",
+        bv_error_quote(name));
+
+    bv_error_path(err, "event");
+    return status;
+}
+
+/* Steps 3 to 7 of wire.md 5.2 for a body whose event is known by name. */
+static enum bv_status
+decode_body(struct live_source **out, struct engine *engine, enum encoding encoding,
+            struct slice name, struct slice body, struct value *values, struct bv_error *err)
+{
+    struct value tree;
+    enum bv_status status =
+        row_parse(&tree, encoding, body, engine->options.row_flags, &engine->arena, err);
+
+    if (status == BV_OK) {
+        status = row_check_name(name, err);
+    }
+    if (status != BV_OK) {
+        return status;
+    }
+    *out = live_find_source(&engine->live, name);
+    if (*out == NULL) {
+        return event_not_found(name, err);
+    }
+    return row_bind(values, (*out)->plan->schema, &tree, err);
+}
+
+struct decoded {
+    struct live_source *source;
+    struct slice event;
+    struct slice body; /* bytes of the event object; unset when it came by a frame */
+};
+
+static enum bv_status
+decode_generic(struct decoded *out, struct engine *engine, const struct request *request,
+               struct value *values, struct bv_error *err)
+{
+    struct push_envelope envelope = {request->name, request->payload};
+    enum bv_status status = BV_OK;
+
+    if (!request->has_name) {
+        status =
+            push_envelope_decode(&envelope, request->encoding, request->transport == TRANSPORT_HTTP,
+                                 request->payload, &engine->arena, err);
+        if (status != BV_OK) {
+            return status;
+        }
+        if (envelope.body.data == NULL) {
+            if (request->transport != TRANSPORT_HTTP) {
+                return bv_error_set(err, BV_INVALID_EVENT,
+                                    "\"body\" is missing; send {\"event\":..,\"body\":{..}}");
+            }
+            envelope.body =
+                request->encoding == ENCODING_JSON ? slice_of("{}", 2) : slice_of("\x80", 1);
+        }
+    }
+    out->event = envelope.event;
+    out->body = envelope.body;
+    return decode_body(&out->source, engine, request->encoding, envelope.event, envelope.body,
+                       values, err);
+}
+
+/* The log's door: false with err set when the log cannot take a push. */
+static bool
+log_takes(struct engine *engine, size_t bytes, struct bv_error *err)
+{
+    if (engine->wal == NULL) {
+        return true;
+    }
+    if (BV_UNLIKELY(wal_failed(engine->wal))) {
+        bv_error_set(err, BV_WAL_UNAVAILABLE,
+                     "the log cannot be written; the event was not applied, reads go on");
+        return false;
+    }
+    if (BV_UNLIKELY(!journal_has_room(engine, bytes + engine->pending.size))) {
+        bv_error_set(err, BV_WAL_UNAVAILABLE,
+                     "the log's buffer is full; send the event again in a moment");
+        return false;
+    }
+    return true;
+}
+
+static void
+accept(struct engine *engine, struct live_source *source, struct value *values,
+       struct response *out)
+{
+    out->lsn = engine->next_lsn;
+    engine->last_source = source;
+    engine->last_event_ms = engine->now_ms;
+    stage(engine, source, values);
+    keep_row(engine, values);
+}
+
+void
+push_dispatch(struct engine *engine, const struct request *request, struct response *out)
+{
+    struct value *values = next_row(engine);
+    struct decoded decoded = {.event = request->name, .body = request->payload};
+    struct bv_error err;
+
+    decoded.source = decode_predicted(engine, request, values);
+    if (BV_UNLIKELY(decoded.source == NULL)) {
+        if (decode_generic(&decoded, engine, request, values, &err) != BV_OK) {
+            reply_error(engine, out, &err, 0);
+            return;
+        }
+    }
+    if (BV_UNLIKELY(!log_takes(engine, request->payload.size + FRAME_HEADER_SIZE, &err))) {
+        reply_error(engine, out, &err, REPLY_REASON);
+        return;
+    }
+    out->kind = RESPONSE_ACK;
+    out->status = BV_OK;
+    out->is_replay = false;
+    out->is_sync = request->is_sync;
+    out->registry_version = engine->live.registry->version;
+    journal_open(engine);
+    accept(engine, decoded.source, values, out);
+    out->wait_lsn = out->lsn;
+    if (request->frame.size != 0) {
+        journal_frame(engine, request->frame);
+    } else {
+        if (!request->has_name && decoded.body.data == request->payload.data) {
+            /* Predicted from an envelope that did not come in a frame. */
+            struct push_envelope envelope;
+            const enum bv_status status = push_envelope_decode(
+                &envelope, request->encoding, request->transport == TRANSPORT_HTTP,
+                request->payload, &engine->arena, NULL);
+
+            BV_ASSERT(status == BV_OK);
+            decoded.body = envelope.body;
+        }
+        journal_event(engine, request->encoding, decoded.source->plan->name, decoded.body);
+    }
+}
+
+/* ---- many events in one request ---- */
+
+struct batch {
+    struct engine *engine;
+    enum encoding encoding;
+    struct slice event;
+    uint64_t accepted;
+    uint64_t last_lsn;
+    struct buf refused; /* {"error":{..},"index":I},.. */
+};
+
+static void
+batch_element(struct batch *batch, struct slice body, size_t index)
+{
+    struct engine *engine = batch->engine;
+    struct value *values = next_row(engine);
+    struct live_source *source = live_find_source(&engine->live, batch->event);
+    struct response ack;
+    struct bv_error err;
+    enum bv_status status = BV_OK;
+
+    if (source == NULL ||
+        !row_decode_body(values, source->plan->schema, batch->encoding, body, &engine->arena)) {
+        status = decode_body(&source, engine, batch->encoding, batch->event, body, values, &err);
+    }
+    if (status == BV_OK && !log_takes(engine, body.size + 512, &err)) {
+        status = (enum bv_status)err.status;
+    }
+    if (status != BV_OK) {
+        buf_text(&batch->refused, batch->refused.size == 0 ? "{\"error\":" : ",{\"error\":");
+        reply_error_object(&batch->refused, &err, 0);
+        buf_printf(&batch->refused, ",\"index\":%zu}", index);
+        return;
+    }
+    journal_open(engine);
+    accept(engine, source, values, &ack);
+    batch->last_lsn = ack.lsn;
+    batch->accepted++;
+    journal_event(engine, batch->encoding, source->plan->name, body);
+}
+
+static void
+batch_reply(struct batch *batch, bool is_sync, struct response *out)
+{
+    struct engine *engine = batch->engine;
+    struct buf *reply = &engine->reply;
+
+    buf_clear(reply);
+    buf_printf(reply, "{\"accepted\":%llu,\"ack_lsn\":", (unsigned long long)batch->accepted);
+    if (batch->accepted == 0) {
+        buf_text(reply, "null");
+    } else {
+        json_write_u64(reply, batch->last_lsn);
+    }
+    buf_text(reply, ",\"refused\":[");
+    buf_append(reply, batch->refused.data, batch->refused.size);
+    buf_text(reply, "],\"registry_version\":");
+    json_write_u64(reply, engine->live.registry->version);
+    buf_text(reply, ",\"replayed\":[]}");
+    out->wait_lsn = batch->last_lsn;
+    out->is_sync = is_sync;
+    reply_json(engine, out, FRAME_PUSH_MANY);
+}
+
+void
+push_batch_dispatch(struct engine *engine, const struct request *request, struct response *out)
+{
+    struct batch batch = {.engine = engine, .encoding = request->encoding, .event = request->name};
+    struct slice *bodies = NULL;
+    size_t count = 0;
+    struct bv_error err;
+    enum bv_status status;
+
+    if (request->kind == REQUEST_PUSH_MANY) {
+        status = push_many_decode(&batch.event, &bodies, &count, request->encoding,
+                                  request->payload, &engine->arena, &err);
+    } else {
+        status = push_array_decode(&bodies, &count, request->payload, &engine->arena, &err);
+        if (status != BV_OK) {
+            /* A plain object keeps the single ack; anything else gets its refusal. */
+            push_dispatch(engine, request, out);
+            return;
+        }
+    }
+    if (status == BV_OK) {
+        status = row_check_name(batch.event, &err);
+    }
+    if (status == BV_OK && live_find_source(&engine->live, batch.event) == NULL) {
+        status = event_not_found(batch.event, &err);
+    }
+    if (status != BV_OK) {
+        reply_error(engine, out, &err, 0);
+        return;
+    }
+    buf_init(&batch.refused);
+    for (size_t i = 0; i < count; i++) {
+        batch_element(&batch, bodies[i], i);
+    }
+    batch_reply(&batch, request->is_sync, out);
+    buf_deinit(&batch.refused);
+}
+
+/* ---- recovery ---- */
+
+static enum bv_status
+replay_frame(struct engine *engine, const struct frame *frame, struct bv_error *err)
+{
+    const struct request request = {
+        .kind = REQUEST_PUSH,
+        .transport = TRANSPORT_TCP,
+        .encoding = (enum encoding)frame->content_type,
+        .payload = frame->payload,
+    };
+    struct value *values = next_row(engine);
+    struct decoded decoded = {0};
+    struct response ack;
+
+    decoded.source = decode_predicted(engine, &request, values);
+    if (decoded.source == NULL) {
+        enum bv_status status = decode_generic(&decoded, engine, &request, values, err);
+
+        if (status != BV_OK) {
+            return status;
+        }
+    }
+    accept(engine, decoded.source, values, &ack);
+    engine->next_lsn++;
+    return BV_OK;
+}
+
+enum bv_status
+push_replay(struct engine *engine, const struct record_header *header, struct slice frames,
+            struct bv_error *err)
+{
+    uint32_t count = 0;
+
+    engine->seed = header->seed;
+    while (frames.size != 0) {
+        struct frame frame;
+        enum bv_status status = BV_CORRUPT;
+
+        if (frame_decode(&frame, frames, UINT32_MAX - 3) == FRAME_COMPLETE &&
+            frame.opcode == FRAME_PUSH) {
+            status = replay_frame(engine, &frame, err);
+        }
+        if (status != BV_OK) {
+            char why[sizeof err->message];
+
+            memcpy(why, err->message, sizeof why);
+            return bv_error_set(err, BV_CORRUPT,
+                                "logged event %u of LSN %llu does not apply: %.300s", count,
+                                (unsigned long long)header->first_lsn, why);
+        }
+        count++;
+        frames = slice_of(frames.data + frame.size, frames.size - frame.size);
+    }
+    push_flush(engine);
+    arena_reset(&engine->arena);
+    if (count != header->count) {
+        return bv_error_set(err, BV_CORRUPT, "the record of LSN %llu holds %u events, not %u",
+                            (unsigned long long)header->first_lsn, count, header->count);
+    }
+    return BV_OK;
+}
