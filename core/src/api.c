@@ -5,6 +5,7 @@
  * The engine is driven with ticks of one request (or one batch): begin, dispatch, end, wait until
  * the reply may leave. Request bytes are copied once, because the decoders read past their end.
  */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "apply/engine.h"
@@ -413,8 +414,10 @@ bv_engine_push_frames(bv_engine *engine, const void *frames, size_t frames_size,
         engine_tick_begin(engine->engine, now_ms(engine));
         for (size_t at = 0; at < size;) {
             struct frame frame;
+            const enum frame_state state =
+                frame_decode(&frame, slice_of(input.data + at, size - at), API_PAYLOAD_MAX);
 
-            frame_decode(&frame, slice_of(input.data + at, size - at), API_PAYLOAD_MAX);
+            BV_ASSERT(state == FRAME_COMPLETE);
             dispatch_frame(&batch, engine, &frame, slice_of(input.data + at, frame.size), err);
             at += frame.size;
         }

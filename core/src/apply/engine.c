@@ -229,6 +229,20 @@ engine_failed(const struct engine *engine)
     return engine->wal != NULL && wal_failed(engine->wal);
 }
 
+bool
+engine_event_arm(struct engine *engine, uint64_t acked_lsn_seen)
+{
+    return engine->wal == NULL || wal_event_arm(engine->wal, acked_lsn_seen);
+}
+
+void
+engine_want_sync(struct engine *engine, uint64_t lsn)
+{
+    if (engine->wal != NULL) {
+        wal_want_sync(engine->wal, lsn);
+    }
+}
+
 enum bv_status
 engine_wait(struct engine *engine, uint64_t lsn, bool synced, struct bv_error *err)
 {

@@ -73,6 +73,11 @@ uint64_t engine_acked_lsn(const struct engine *engine);  /* acks up to here may 
 uint64_t engine_synced_lsn(const struct engine *engine); /* synced acks up to here may leave */
 int engine_event_fd(const struct engine *engine);        /* readable when either moved; -1: none */
 bool engine_failed(const struct engine *engine);         /* the log cannot be written */
+/* Before going to sleep: false when the acked LSN has moved past what was seen (do not sleep). From
+ * the first call on the event fd is signalled only while armed. */
+bool engine_event_arm(struct engine *engine, uint64_t acked_lsn_seen);
+/* A synced ack waits for this LSN: do not leave it to the interval of policy os. */
+void engine_want_sync(struct engine *engine, uint64_t lsn);
 /* Blocks until the LSN is acked (or synced); for callers without a reactor. */
 enum bv_status engine_wait(struct engine *engine, uint64_t lsn, bool synced, struct bv_error *err);
 

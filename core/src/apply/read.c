@@ -5,6 +5,8 @@
  * Enters:  get, batch_get, mget, get_multi and single reads, decoded from either encoding.
  * Leaves:  rows, or the refusals of wire.md 6.1 in their order.
  */
+#include <stdlib.h>
+
 #include "apply/apply.h"
 #include "state/key.h"
 #include "wire/frame.h"
