@@ -56,16 +56,18 @@ utf8_is_valid(struct slice text)
     size_t i = 0;
 
     while (i < text.size) {
-        size_t sequence;
-
-        /* Names and most values are ASCII: eight bytes at a time. */
+        /* Names and most values are ASCII: eight bytes at a time, then one. */
         while (text.size - i >= 8 && (load_le64(text.data + i) & HIGH_BITS) == 0) {
             i += 8;
+        }
+        while (i < text.size && text.data[i] < 0x80) {
+            i++;
         }
         if (i == text.size) {
             break;
         }
-        sequence = utf8_sequence(text.data + i, text.size - i);
+        size_t sequence = utf8_sequence(text.data + i, text.size - i);
+
         if (sequence == 0) {
             return false;
         }

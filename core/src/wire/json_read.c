@@ -376,8 +376,6 @@ close_container(struct reader *r, enum step *next)
 static enum bv_status
 step_value(struct reader *r, enum step *next)
 {
-    struct value v = value_null();
-
     skip_space(r);
     if (r->p == r->end) {
         return fail(r, r->p, "EOF while parsing a value");
@@ -401,32 +399,34 @@ step_value(struct reader *r, enum step *next)
         *next = is_map ? STEP_MEMBER : STEP_VALUE;
         return BV_OK;
     }
-    enum bv_status status = read_scalar(r, &v);
+    struct value *v = value_stack_next(&r->stack);
 
-    *next = STEP_AFTER;
-    if (status == BV_OK && !value_stack_push(&r->stack, v)) {
-        status = fail_memory(r);
+    if (v == NULL) {
+        return fail_memory(r);
     }
-    return status;
+    value_stack_push(&r->stack);
+    *next = STEP_AFTER;
+    return read_scalar(r, v);
 }
 
 /* The space before a name has been skipped and there is a byte. */
 static enum bv_status
 step_member(struct reader *r, enum step *next)
 {
-    struct value key = value_null();
+    struct value *key = value_stack_next(&r->stack);
 
+    if (key == NULL) {
+        return fail_memory(r);
+    }
     if (*r->p != '"') {
         return fail(r, r->p, "key must be a string");
     }
-    enum bv_status status = read_string(r, &key);
+    enum bv_status status = read_string(r, key);
 
     if (status != BV_OK) {
         return status;
     }
-    if (!value_stack_push(&r->stack, key)) {
-        return fail_memory(r);
-    }
+    value_stack_push(&r->stack);
     skip_space(r);
     if (r->p == r->end) {
         return fail(r, r->p, "EOF while parsing an object");

@@ -79,9 +79,9 @@ take_bytes(struct reader *r, uint64_t size, struct slice *out)
     return true;
 }
 
-/* What stands in one tag: a scalar in `value`, or a container in `is_container` and below. */
+/* What stands in one tag: a scalar, already in its place, or a container of `count`. */
 struct item {
-    struct value value;
+    struct value *value;
     bool is_container;
     bool is_map;
     uint64_t count; /* elements or pairs */
@@ -99,15 +99,16 @@ read_text(struct reader *r, struct item *out, const uint8_t *at, uint64_t size, 
     if (is_text && !utf8_is_valid(text)) {
         return fail(r, at, "str is not valid UTF-8");
     }
-    out->value = value_str(text);
-    out->value.kind = is_text ? VALUE_STR : VALUE_BYTES;
+    *out->value = (struct value){.as.bytes = text.data,
+                                 .length = (uint32_t)text.size,
+                                 .kind = is_text ? VALUE_STR : VALUE_BYTES};
     return BV_OK;
 }
 
 static void
 set_unsigned(struct item *out, uint64_t v)
 {
-    out->value = v > INT64_MAX ? value_f64((double)v) : value_i64((int64_t)v);
+    *out->value = v > INT64_MAX ? value_f64((double)v) : value_i64((int64_t)v);
 }
 
 static void
@@ -118,9 +119,9 @@ set_float(struct item *out, unsigned size, uint64_t bits)
         float v;
 
         memcpy(&v, &narrow, sizeof v);
-        out->value = value_f64((double)v);
+        *out->value = value_f64((double)v);
     } else {
-        out->value = (struct value){.as.bits = bits, .kind = VALUE_F64};
+        *out->value = (struct value){.as.bits = bits, .kind = VALUE_F64};
     }
 }
 
@@ -133,10 +134,11 @@ read_tagged(struct reader *r, struct item *out, const uint8_t *at)
     uint64_t v = 0;
 
     if (tag == 0xc0) {
-        return BV_OK; /* nil */
+        *out->value = value_null();
+        return BV_OK;
     }
     if (tag == 0xc2 || tag == 0xc3) {
-        out->value = value_bool(tag == 0xc3);
+        *out->value = value_bool(tag == 0xc3);
         return BV_OK;
     }
     if (tag >= 0xc4 && tag <= 0xc6) {
@@ -169,7 +171,7 @@ read_tagged(struct reader *r, struct item *out, const uint8_t *at)
     } else {
         unsigned unused_bits = 64 - 8 * width;
 
-        out->value = value_i64((int64_t)(v << unused_bits) >> unused_bits);
+        *out->value = value_i64((int64_t)(v << unused_bits) >> unused_bits);
     }
     return BV_OK;
 }
@@ -179,14 +181,13 @@ read_item(struct reader *r, struct item *out)
 {
     const uint8_t *at = r->p;
 
-    *out = (struct item){.value = value_null()};
     if (r->p == r->end) {
         return fail(r, at, "unexpected end of data");
     }
     uint8_t tag = *r->p++;
 
     if (tag <= 0x7f || tag >= 0xe0) {
-        out->value = value_i64((int8_t)tag);
+        *out->value = value_i64((int8_t)tag);
     } else if (tag <= 0x9f) {
         out->is_container = true;
         out->is_map = tag <= 0x8f;
@@ -202,11 +203,11 @@ read_item(struct reader *r, struct item *out)
 static enum bv_status
 check_key(struct reader *r, struct item *item, const uint8_t *at)
 {
-    if (!item->is_container && item->value.kind == VALUE_BYTES &&
-        utf8_is_valid(value_slice(&item->value))) {
-        item->value.kind = VALUE_STR;
+    if (!item->is_container && item->value->kind == VALUE_BYTES &&
+        utf8_is_valid(value_slice(item->value))) {
+        item->value->kind = VALUE_STR;
     }
-    if (item->is_container || item->value.kind != VALUE_STR) {
+    if (item->is_container || item->value->kind != VALUE_STR) {
         return fail(r, at, "map key is not a str");
     }
     return BV_OK;
@@ -233,7 +234,11 @@ step(struct reader *r)
 {
     const uint8_t *at = r->p;
     struct value_stack *stack = &r->stack;
-    struct item item;
+    struct item item = {.value = value_stack_next(stack)};
+
+    if (item.value == NULL) {
+        return fail_memory(r);
+    }
     enum bv_status status = read_item(r, &item);
 
     if (status == BV_OK && stack->depth > 0) {
@@ -249,8 +254,8 @@ step(struct reader *r)
     }
     if (item.is_container) {
         status = open_container(r, &item, at);
-    } else if (!value_stack_push(stack, item.value)) {
-        status = fail_memory(r);
+    } else {
+        value_stack_push(stack);
     }
     while (status == BV_OK && stack->depth > 0 && value_stack_top(stack)->pending == 0) {
         if (!value_stack_close(stack)) {

@@ -25,8 +25,8 @@ value_stack_init(struct value_stack *stack, struct arena *arena)
     stack->depth = 0;
 }
 
-static bool
-grow(struct value_stack *stack)
+bool
+value_stack_grow(struct value_stack *stack)
 {
     size_t capacity = stack->capacity * 2;
     struct value *values = arena_alloc(stack->arena, capacity * sizeof *values);
@@ -37,16 +37,6 @@ grow(struct value_stack *stack)
     memcpy(values, stack->values, stack->size * sizeof *values);
     stack->values = values;
     stack->capacity = capacity;
-    return true;
-}
-
-bool
-value_stack_push(struct value_stack *stack, struct value v)
-{
-    if (stack->size == stack->capacity && !grow(stack)) {
-        return false;
-    }
-    stack->values[stack->size++] = v;
     return true;
 }
 
@@ -70,16 +60,20 @@ value_stack_close(struct value_stack *stack)
     if (items == NULL) {
         return false;
     }
-    struct value v = {.kind = VALUE_LIST, .length = (uint32_t)count};
+    /* Its first value's place is free now; an empty one may need a new place. */
+    stack->size = level.base;
+    struct value *v = value_stack_next(stack);
 
+    if (v == NULL) {
+        return false;
+    }
     if (level.is_map) {
         BV_ASSERT(count % 2 == 0);
-        v.kind = VALUE_MAP;
-        v.length = (uint32_t)(count / 2);
-        v.as.members = items;
+        *v =
+            (struct value){.as.members = items, .length = (uint32_t)(count / 2), .kind = VALUE_MAP};
     } else {
-        v.as.items = items;
+        *v = (struct value){.as.items = items, .length = (uint32_t)count, .kind = VALUE_LIST};
     }
-    stack->size = level.base;
-    return value_stack_push(stack, v);
+    value_stack_push(stack);
+    return true;
 }
