@@ -25,6 +25,11 @@
 
 struct table;
 
+/* What the inline functions below see of a table. */
+struct table_prefix {
+    uint8_t *base; /* of the pages */
+};
+
 #define TABLE_KEY_MAX (16u * 1024 * 1024)
 
 struct table_layout {
@@ -43,6 +48,10 @@ enum bv_status table_add_layout(struct table *table, uint32_t state_size, uint16
 uint16_t table_current_layout(const struct table *table);
 uint64_t table_entity_count(const struct table *table);
 uint64_t table_index_bytes(const struct table *table);
+/* Splits of an index segment, and those that came while it was half empty: the second grows only
+ * when somebody has found keys that collide (engine.md 4). */
+uint64_t table_split_count(const struct table *table);
+uint64_t table_early_split_count(const struct table *table);
 uint32_t table_id(const struct table *table);
 
 uint64_t table_hash(const struct table *table, struct slice key);
@@ -51,16 +60,22 @@ void table_prefetch_block(const struct table *table, uint64_t hash);
 /* 0 when there is none. */
 uint32_t table_find(const struct table *table, uint64_t hash, struct slice key);
 /* The block of this key; a new one has zeroed state bytes, the current layout and *created set.
- * 0 when memory is spent. now_s goes into touched_s (also on a hit). */
+ * 0 when memory is spent (or the key is longer than TABLE_KEY_MAX): the table is as it was. now_s
+ * goes into touched_s (also on a hit). */
 uint32_t table_upsert(struct table *table, uint64_t hash, struct slice key, uint32_t now_s,
                       bool *created);
 void table_remove(struct table *table, uint64_t hash, struct slice key);
 
 /* State bytes of a block: 8-byte aligned, never moved while the entity lives in this block. */
 static inline void *
-table_state(const struct table *table, uint32_t ref);
+table_state(const struct table *table, uint32_t ref)
+{
+    const struct table_prefix *prefix = (const struct table_prefix *)(const void *)table;
+
+    return prefix->base + (size_t)ref * PAGE_UNIT_BYTES;
+}
 uint16_t table_layout_of(const struct table *table, uint32_t ref);
-/* The block's key; long keys are assembled in `scratch` (TABLE_KEY_MAX bytes at most) when needed. */
+/* The block's key, where it lies: valid as long as the entity lives. */
 struct slice table_key(const struct table *table, uint32_t ref);
 uint32_t table_touched_s(const struct table *table, uint32_t ref);
 
@@ -69,7 +84,8 @@ uint32_t table_touched_s(const struct table *table, uint32_t ref);
 uint32_t table_move(struct table *table, uint64_t hash, uint32_t old_ref);
 void table_free_block(struct table *table, uint32_t ref);
 
-/* Every live entity, in page order. The callback must not insert or remove. */
+/* Every live entity, in page order (between table_move and table_free_block: old and new block).
+ * The callback must not insert or remove. */
 typedef void (*table_visit)(void *context, struct table *table, uint32_t ref);
 void table_each(struct table *table, table_visit visit, void *context);
 
