@@ -1,0 +1,466 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The write-ahead log, the producer's half: records into the ring, groups to the writer.
+ *
+ * Enters:  records, in apply order.
+ * Leaves:  closed groups for the writer; the LSNs it has reached, for whoever holds back acks.
+ * Owner:   the apply thread. The writer's half is wal_writer.c.
+ *
+ * Invariants
+ *   (1) LSNs are dense: each record's first is its predecessor's last plus one.
+ *   (2) Ring bytes in [freed, handed) are the writer's, all others the producer's.
+ *   (3) One group is in flight: the writer is idle exactly when freed == handed.
+ *   (4) A group lies in the ring as it will lie in the file: a place for its mark on a page
+ *       boundary, records, zeros to the next page boundary. So the writer copies nothing.
+ *   (5) No call here touches a file, waits (but wal_wait and wal_close), or takes a lock.
+ *
+ *   gathering --publish, writer idle--> handed --written (and synced)--> freed
+ *             --publish, writer busy--> gathering (the load sets the group's size)
+ *
+ * Lost: letting the writer choose where a group ends. It could start without waiting for a tick,
+ * but would have to copy each group to a page boundary, and measured no better (engine.md 7). */
+#include "durability/wal.h"
+
+#include <inttypes.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "durability/wal_internal.h"
+#include "os/wait.h"
+#include "util/assert.h"
+#include "util/bytes.h"
+#include "util/clock.h"
+#include "util/crc.h"
+
+/* The mark, the padding of this group's end and that of the record. */
+#define GROUP_OVERHEAD (RECORD_MARK_SIZE + SEGMENT_PAGE_SIZE + RECORD_HEADER_SIZE_MAX)
+
+/* Copies into the ring at a position, around its end where need be. */
+static void
+ring_write(struct wal *wal, uint64_t position, const void *data, size_t size)
+{
+    size_t at = (size_t)(position & (wal->ring_size - 1));
+    size_t before_end = (size_t)wal->ring_size - at;
+
+    if (BV_LIKELY(size <= before_end)) {
+        memcpy(wal->ring + at, data, size);
+        return;
+    }
+    memcpy(wal->ring + at, data, before_end);
+    memcpy(wal->ring, (const uint8_t *)data + before_end, size - before_end);
+}
+
+static uint32_t
+ring_crc(const struct wal *wal, uint32_t crc, uint64_t position, size_t size)
+{
+    size_t at = (size_t)(position & (wal->ring_size - 1));
+    size_t before_end = (size_t)wal->ring_size - at;
+
+    if (BV_LIKELY(size <= before_end)) {
+        return crc32c(crc, wal->ring + at, size);
+    }
+    crc = crc32c(crc, wal->ring + at, before_end);
+    return crc32c(crc, wal->ring, size - before_end);
+}
+
+/* Bytes up to `to` are ours to write; asked of the writer's counter only when the last answer does
+ * not do, because that line lives in the other thread's cache. */
+static bool
+ring_reaches(struct wal *wal, uint64_t to)
+{
+    if (to - wal->freed_seen <= wal->ring_size) {
+        return true;
+    }
+    wal->freed_seen = atomic_load_explicit(&wal->freed, memory_order_acquire);
+    return to - wal->freed_seen <= wal->ring_size;
+}
+
+bool
+wal_has_room(const struct wal *wal, size_t bytes)
+{
+    if (wal_failed(wal)) {
+        return true;
+    }
+    uint64_t freed = atomic_load_explicit(&wal->freed, memory_order_acquire);
+    uint64_t taken = wal->head - freed;
+
+    return taken + GROUP_OVERHEAD <= wal->ring_size &&
+           bytes <= wal->ring_size - taken - GROUP_OVERHEAD;
+}
+
+size_t
+wal_body_size_max(const struct wal *wal)
+{
+    return (size_t)wal->ring_size - GROUP_OVERHEAD - wal_record_size(0);
+}
+
+/* After a failure what has gathered goes nowhere; its place is used again. */
+static void
+drop_gathered(struct wal *wal)
+{
+    wal->head = wal->gathering.from;
+    wal->ended = wal->head;
+    wal->is_group_open = false;
+}
+
+void
+wal_record_begin(struct wal *wal, const struct record_header *header)
+{
+    BV_ASSERT(!wal->is_record_open);
+    BV_ASSERT(header->first_lsn == wal->next_lsn);
+    if (BV_UNLIKELY(wal_failed(wal)) && wal->is_group_open) {
+        drop_gathered(wal); /* so that the ring never fills */
+    }
+    if (!wal->is_group_open) {
+        BV_DEBUG_ASSERT(wal->head % SEGMENT_PAGE_SIZE == 0);
+        wal->is_group_open = true;
+        wal->group_records = 0;
+        wal->gathering = (struct wal_group){.from = wal->head,
+                                            .first_lsn = header->first_lsn,
+                                            .first_time_ms = header->time_ms,
+                                            .first_registry_version = header->registry_version};
+        wal->head += RECORD_MARK_SIZE;
+        wal->ended = wal->head;
+    }
+    wal->is_record_open = true;
+    wal->record = *header;
+    wal->record_start = wal->head;
+    wal->head += record_header_size(header->flags);
+    BV_ASSERT(ring_reaches(wal, wal->head));
+}
+
+void
+wal_record_append(struct wal *wal, const void *data, size_t size)
+{
+    BV_DEBUG_ASSERT(wal->is_record_open);
+    BV_ASSERT(ring_reaches(wal, wal->head + size));
+    ring_write(wal, wal->head, data, size);
+    wal->head += size;
+}
+
+void
+wal_record_end(struct wal *wal, uint32_t count)
+{
+    static const uint8_t zeros[RECORD_ALIGN];
+    uint8_t encoded[RECORD_HEADER_SIZE_MAX];
+    struct record_header *header = &wal->record;
+
+    BV_ASSERT(wal->is_record_open);
+    BV_ASSERT(count > 0);
+    header->length = (uint32_t)(wal->head - wal->record_start);
+    header->count = count;
+    size_t header_size = record_header_encode(encoded, header);
+    uint32_t crc = crc32c(0, encoded + 8, header_size - 8);
+    crc = ring_crc(wal, crc, wal->record_start + header_size, header->length - header_size);
+    store_le32(encoded + 4, crc);
+    ring_write(wal, wal->record_start, encoded, header_size);
+    size_t padding = record_padded_size(header->length) - header->length;
+    ring_write(wal, wal->head, zeros, padding);
+    wal->head += padding;
+    BV_ASSERT(ring_reaches(wal, wal->head));
+    wal->ended = wal->head;
+    wal->next_lsn += count;
+    wal->group_records++;
+    wal->gathering.last_lsn = wal->next_lsn - 1;
+    wal->gathering.last_time_ms = header->time_ms;
+    wal->gathering.last_registry_version = header->registry_version;
+    wal->is_record_open = false;
+}
+
+void
+wal_record_cancel(struct wal *wal)
+{
+    BV_ASSERT(wal->is_record_open);
+    wal->head = wal->record_start;
+    wal->is_record_open = false;
+}
+
+static bool
+writer_is_idle(const struct wal *wal)
+{
+    return atomic_load_explicit(&wal->freed, memory_order_acquire) ==
+           atomic_load_explicit(&wal->handed, memory_order_relaxed);
+}
+
+static void
+ring_the_bell(struct wal *wal)
+{
+    uint32_t bell = atomic_load_explicit(&wal->bell, memory_order_relaxed);
+
+    atomic_store_explicit(&wal->bell, bell + 1, memory_order_release);
+    os_wake(&wal->bell);
+}
+
+/* Pads the open group to whole pages and gives it to the (idle) writer. */
+static void
+hand_over(struct wal *wal)
+{
+    static const uint8_t zeros[SEGMENT_PAGE_SIZE];
+    uint64_t to = (wal->ended + SEGMENT_PAGE_SIZE - 1) & ~(uint64_t)(SEGMENT_PAGE_SIZE - 1);
+
+    BV_ASSERT(ring_reaches(wal, to));
+    ring_write(wal, wal->ended, zeros, (size_t)(to - wal->ended));
+    wal->gathering.to = to;
+    wal->group = wal->gathering;
+    wal->head = to;
+    wal->ended = to;
+    wal->is_group_open = false;
+    atomic_store_explicit(&wal->handed, to, memory_order_release);
+    ring_the_bell(wal);
+}
+
+void
+wal_publish(struct wal *wal)
+{
+    BV_DEBUG_ASSERT(!wal->is_record_open);
+    if (!wal->is_group_open || wal->group_records == 0) {
+        return;
+    }
+    if (BV_UNLIKELY(wal_failed(wal))) {
+        drop_gathered(wal);
+        return;
+    }
+    if (writer_is_idle(wal)) {
+        hand_over(wal);
+    }
+}
+
+uint64_t
+wal_durable_lsn(const struct wal *wal)
+{
+    return atomic_load_explicit(&wal->durable_lsn, memory_order_acquire);
+}
+
+uint64_t
+wal_acked_lsn(const struct wal *wal)
+{
+    return wal->is_always ? wal_durable_lsn(wal)
+                          : atomic_load_explicit(&wal->written_lsn, memory_order_acquire);
+}
+
+bool
+wal_failed(const struct wal *wal)
+{
+    return atomic_load_explicit(&wal->failed, memory_order_acquire);
+}
+
+const struct bv_error *
+wal_failure(const struct wal *wal)
+{
+    return &wal->failure;
+}
+
+void
+wal_counts_get(const struct wal *wal, struct wal_counts *out)
+{
+    out->groups = atomic_load_explicit(&wal->groups, memory_order_relaxed);
+    out->bytes = atomic_load_explicit(&wal->bytes, memory_order_relaxed);
+    out->syncs = atomic_load_explicit(&wal->syncs, memory_order_relaxed);
+    out->marks = atomic_load_explicit(&wal->marks, memory_order_relaxed);
+    out->segments = atomic_load_explicit(&wal->segments, memory_order_relaxed);
+}
+
+int
+wal_event_fd(const struct wal *wal)
+{
+    return wal->event_fd;
+}
+
+bool
+wal_event_arm(struct wal *wal, uint64_t acked_lsn_seen)
+{
+    /* Arm, then look: the writer moves the LSN, then looks at the arm. One of the two sees the
+     * other (all four sequentially consistent). */
+    atomic_store(&wal->uses_arm, true);
+    atomic_store(&wal->is_armed, true);
+    uint64_t acked =
+        wal->is_always ? atomic_load(&wal->durable_lsn) : atomic_load(&wal->written_lsn);
+    if (acked > acked_lsn_seen || atomic_load(&wal->failed)) {
+        atomic_store(&wal->is_armed, false);
+        return false;
+    }
+    return true;
+}
+
+void
+wal_want_sync(struct wal *wal, uint64_t lsn)
+{
+    if (wal->is_always || lsn <= atomic_load_explicit(&wal->sync_wanted, memory_order_relaxed)) {
+        return;
+    }
+    atomic_store_explicit(&wal->sync_wanted, lsn, memory_order_release);
+    ring_the_bell(wal);
+}
+
+enum bv_status
+wal_wait(struct wal *wal, uint64_t lsn, bool synced, struct bv_error *err)
+{
+    enum bv_status status = BV_OK;
+
+    BV_ASSERT(lsn < wal->next_lsn);
+    if (synced) {
+        wal_want_sync(wal, lsn);
+    }
+    atomic_store(&wal->is_waiting, true);
+    for (;;) {
+        uint32_t progress = atomic_load(&wal->progress);
+
+        if ((synced ? wal_durable_lsn(wal) : wal_acked_lsn(wal)) >= lsn) {
+            break;
+        }
+        if (wal_failed(wal)) {
+            status = bv_error_set(err, BV_WAL_UNAVAILABLE, "%s", wal->failure.message);
+            break;
+        }
+        wal_publish(wal);
+        os_wait(&wal->progress, progress, OS_WAIT_FOREVER);
+    }
+    atomic_store(&wal->is_waiting, false);
+    return status;
+}
+
+static uint64_t
+power_of_two_from(uint64_t size)
+{
+    uint64_t power = WAL_RING_BYTES_MIN;
+
+    while (power < size) {
+        power *= 2;
+    }
+    return power;
+}
+
+static void
+wal_configure(struct wal *wal, const struct wal_directory *directory,
+              const struct wal_options *options, uint64_t next_lsn)
+{
+    uint64_t ring = options->ring_bytes == 0 ? WAL_RING_BYTES_DEFAULT : options->ring_bytes;
+
+    wal->ring_size = power_of_two_from(ring < WAL_RING_BYTES_MAX ? ring : WAL_RING_BYTES_MAX);
+    wal->os = directory->os;
+    wal->directory = directory->path;
+    wal->segment_bytes =
+        options->segment_bytes == 0 ? WAL_SEGMENT_BYTES_DEFAULT : options->segment_bytes;
+    wal->sync_interval_ns = (uint64_t)options->sync_interval_ms * 1000000u;
+    wal->sync_bytes = options->sync_bytes;
+    wal->mark_delay_ns =
+        (uint64_t)(options->tick_ms == 0 ? WAL_TICK_MS_DEFAULT : options->tick_ms) * 1000000u;
+    wal->is_always = options->policy == BV_POLICY_ALWAYS;
+    wal->want_direct = !options->avoid_direct;
+    wal->next_lsn = next_lsn;
+    wal->last_lsn = next_lsn - 1;
+    wal->last_time_ms = directory->last_time_ms;
+    wal->last_registry_version = directory->last_registry_version;
+    atomic_store(&wal->written_lsn, next_lsn - 1);
+    atomic_store(&wal->durable_lsn, next_lsn - 1);
+}
+
+static enum bv_status
+wal_allocate(struct wal *wal, struct bv_error *err)
+{
+    void *ring = mmap(NULL, (size_t)wal->ring_size, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    if (ring == MAP_FAILED) {
+        return bv_error_set(err, BV_NO_MEMORY, "no memory for a log ring of %" PRIu64 " bytes",
+                            wal->ring_size);
+    }
+    wal->ring = ring;
+    wal->mark_page = aligned_alloc(OS_ALIGN, SEGMENT_PAGE_SIZE);
+    if (wal->mark_page == NULL) {
+        return bv_error_set(err, BV_NO_MEMORY, "no memory for the log's mark");
+    }
+    wal->event_fd = os_event_open();
+    if (wal->event_fd < 0) {
+        return bv_error_set(err, BV_IO, "no eventfd for the log: the descriptor limit is reached");
+    }
+    return BV_OK;
+}
+
+/* The thread takes no signals: they are the main thread's. */
+static enum bv_status
+wal_start_thread(struct wal *wal, struct bv_error *err)
+{
+    sigset_t all;
+    sigset_t before;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int failure = pthread_create(&wal->thread, NULL, wal_writer_run, wal);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (failure != 0) {
+        return bv_error_set(err, BV_IO, "cannot start the log writer's thread: error %d", failure);
+    }
+    return BV_OK;
+}
+
+static void
+wal_destroy(struct wal *wal)
+{
+    if (wal == NULL) {
+        return;
+    }
+    segment_close(&wal->segment);
+    os_event_close(wal->event_fd);
+    free(wal->mark_page);
+    if (wal->ring != NULL) {
+        munmap(wal->ring, (size_t)wal->ring_size);
+    }
+    free(wal);
+}
+
+enum bv_status
+wal_open(struct wal **out, struct wal_directory *directory, const struct wal_options *options,
+         uint64_t next_lsn, struct bv_error *err)
+{
+    enum bv_status status = BV_OK;
+
+    BV_ASSERT(directory->is_recovered);
+    BV_ASSERT(next_lsn == directory->next_lsn);
+    BV_ASSERT(options->policy == BV_POLICY_ALWAYS || options->policy == BV_POLICY_OS);
+    struct wal *wal = aligned_alloc(64, (sizeof *wal + 63) & ~(size_t)63);
+    if (wal == NULL) {
+        return bv_error_set(err, BV_NO_MEMORY, "no memory for the log");
+    }
+    memset(wal, 0, sizeof *wal);
+    wal->event_fd = -1;
+    wal->segment.fd = -1;
+    wal->segment.os = directory->os;
+    wal_configure(wal, directory, options, next_lsn);
+    status = wal_allocate(wal, err);
+    if (status != BV_OK) {
+        goto done;
+    }
+    status = wal_segment_next(wal, directory->next_number, next_lsn, err);
+    if (status != BV_OK) {
+        goto done;
+    }
+    status = wal_start_thread(wal, err);
+    if (status != BV_OK) {
+        goto done;
+    }
+    /* A second wal_open on this directory has to read it anew. */
+    directory->is_recovered = false;
+    *out = wal;
+    wal = NULL; /* handed over */
+done:
+    wal_destroy(wal);
+    return status;
+}
+
+void
+wal_close(struct wal *wal)
+{
+    if (wal == NULL) {
+        return;
+    }
+    BV_ASSERT(!wal->is_record_open);
+    if (wal->is_group_open && wal->group_records > 0) {
+        (void)wal_wait(wal, wal->next_lsn - 1, false, NULL);
+    }
+    atomic_store_explicit(&wal->stopping, true, memory_order_release);
+    ring_the_bell(wal);
+    pthread_join(wal->thread, NULL);
+    wal_destroy(wal);
+}

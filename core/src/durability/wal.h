@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef BV_DURABILITY_WAL_H
+#define BV_DURABILITY_WAL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "durability/directory.h"
+#include "durability/record.h"
+#include "util/error.h"
+
+/* The log as the apply thread sees it: a ring to copy records into, and an LSN up to which they
+ * are on disk.
+ *
+ *   each tick:  wal_has_room -> { wal_record_begin, _append.., _end } per run -> wal_publish
+ *
+ * Between begin and end nothing else of the log is called. The producer's calls (all but those
+ * marked "any thread") belong to one thread and never touch a file. One group is in flight at a
+ * time: wal_publish hands over what has gathered if the writer is idle, otherwise it goes on
+ * gathering. So wal_publish is called at the end of every tick, also of one that logged nothing,
+ * and in particular of the tick that the event fd woke. */
+struct wal;
+
+#define WAL_RING_BYTES_DEFAULT    (8ull * 1024 * 1024)
+#define WAL_RING_BYTES_MIN        (64ull * 1024)
+#define WAL_RING_BYTES_MAX        (8ull * 1024 * 1024 * 1024)
+#define WAL_SEGMENT_BYTES_DEFAULT (128ull * 1024 * 1024)
+#define WAL_TICK_MS_DEFAULT       20u
+
+/* After recovery_run on the same directory; next_lsn is one above the last recovered. Creates a new
+ * segment (the old one is never appended to) and starts the thread "beava-wal". The directory is
+ * borrowed until wal_close. */
+enum bv_status wal_open(struct wal **out, struct wal_directory *directory,
+                        const struct wal_options *options, uint64_t next_lsn, struct bv_error *err);
+/* Hands over what was published or not, drains, syncs, adds the clean stop mark, joins the thread.
+ * Accepts NULL. After a failure it only joins. */
+void wal_close(struct wal *wal);
+
+/* What a record with this body takes at most, the group's mark and padding aside. */
+static inline size_t
+wal_record_size(size_t body_size)
+{
+    return body_size + RECORD_HEADER_SIZE_MAX + RECORD_ALIGN;
+}
+/* Whether records of `bytes` in all (sum of wal_record_size) fit now. Never waits. True after a
+ * failure: nothing is kept then. */
+bool wal_has_room(const struct wal *wal, size_t bytes);
+/* The largest body that can ever fit; larger ones are refused before they are logged. */
+size_t wal_body_size_max(const struct wal *wal);
+
+/* Takes type, flags, first_lsn, time_ms, seed, registry_version and the optional words; first_lsn
+ * must follow the last record's. The room must have been asked for: it is an assertion here. */
+void wal_record_begin(struct wal *wal, const struct record_header *header);
+void wal_record_append(struct wal *wal, const void *data, size_t size);
+void wal_record_end(struct wal *wal, uint32_t count);
+/* Instead of end: the record was never begun. */
+void wal_record_cancel(struct wal *wal);
+void wal_publish(struct wal *wal);
+
+/* Any thread. */
+uint64_t wal_durable_lsn(const struct wal *wal); /* synced up to here */
+uint64_t wal_acked_lsn(const struct wal *wal); /* acks up to here may leave (policy os: written) */
+bool wal_failed(const struct wal *wal); /* a write or sync failed: neither LSN moves ever again */
+/* What failed; valid (and constant) once wal_failed is true. */
+const struct bv_error *wal_failure(const struct wal *wal);
+
+/* Counts of the writer, for metrics; any thread. */
+struct wal_counts {
+    uint64_t groups, bytes, syncs, marks, segments;
+};
+void wal_counts_get(const struct wal *wal, struct wal_counts *out);
+
+/* Readable after each move of either LSN and after a failure (os_event_drain empties it). */
+int wal_event_fd(const struct wal *wal);
+/* To save wakes: from the first call on, the event fd is signalled only while armed, and once.
+ * Call it before going to sleep, with the acked LSN last seen; false: it has moved on already (or
+ * the log failed), do not sleep. */
+bool wal_event_arm(struct wal *wal, uint64_t acked_lsn_seen);
+/* Policy os: have this LSN synced as soon as the writer is free, not when the interval is over. */
+void wal_want_sync(struct wal *wal, uint64_t lsn);
+
+/* The producer's thread sleeps until the LSN is acked (or synced). BV_WAL_UNAVAILABLE after a
+ * failure. What has gathered is handed over, published or not. */
+enum bv_status wal_wait(struct wal *wal, uint64_t lsn, bool synced, struct bv_error *err);
+
+#endif

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef BV_OS_FAULT_H
+#define BV_OS_FAULT_H
+
+#include <stdatomic.h>
+
+#include "os/file.h"
+
+/* The twin of os_posix() that fails on command: the n-th call of a kind, once or for ever, with an
+ * errno, a short count, or an "ok" for what was not done. For tests; any thread may call through
+ * it, the plan is set before. */
+enum os_call {
+    OS_CALL_OPEN,
+    OS_CALL_CLOSE,
+    OS_CALL_READ,
+    OS_CALL_WRITE,
+    OS_CALL_SYNC, /* also the sync inside a write with RWF_DSYNC */
+    OS_CALL_TRUNCATE,
+    OS_CALL_SIZE,
+    OS_CALL_RENAME,
+    OS_CALL_UNLINK,
+    OS_CALL_MKDIR,
+    OS_CALL_LIST,
+    OS_CALL_LOCK,
+    OS_CALL_FS_TYPE,
+    OS_CALL_COUNT,
+};
+
+struct os_fault_rule {
+    uint64_t at;     /* fails from the at-th call on, counted from 1; 0: never */
+    uint64_t times;  /* so many calls; 0: for ever */
+    int error;       /* errno; 0: a short count (half), or "ok" without doing it for other calls */
+    uint64_t result; /* OS_CALL_FS_TYPE: the magic to answer when error is 0 */
+};
+
+struct os_fault {
+    struct os os; /* first: a struct os * is a struct os_fault * */
+    struct os *real;
+    struct os_fault_rule rules[OS_CALL_COUNT];
+    _Atomic uint64_t calls[OS_CALL_COUNT];
+    _Atomic uint64_t failures;
+    uint32_t sync_delay_us; /* every sync takes at least so long: makes groups gather */
+    bool refuse_direct;     /* O_DIRECT answers EINVAL, as some file systems do */
+};
+
+/* Passes everything through until rules are set. */
+void os_fault_init(struct os_fault *fault, struct os *real);
+
+#endif
