@@ -16,6 +16,7 @@
 
 #include <math.h>
 
+#include "util/utf8.h"
 #include "wire/number.h"
 
 static bool
@@ -181,31 +182,6 @@ hex_digits(uint32_t *out, struct slice text, size_t at, size_t count)
     return true;
 }
 
-static size_t
-encode_utf8(uint8_t *out, uint32_t code)
-{
-    if (code < 0x80) {
-        out[0] = (uint8_t)code;
-        return 1;
-    }
-    if (code < 0x800) {
-        out[0] = (uint8_t)(0xC0 | code >> 6);
-        out[1] = (uint8_t)(0x80 | (code & 0x3F));
-        return 2;
-    }
-    if (code < 0x10000) {
-        out[0] = (uint8_t)(0xE0 | code >> 12);
-        out[1] = (uint8_t)(0x80 | (code >> 6 & 0x3F));
-        out[2] = (uint8_t)(0x80 | (code & 0x3F));
-        return 3;
-    }
-    out[0] = (uint8_t)(0xF0 | code >> 18);
-    out[1] = (uint8_t)(0x80 | (code >> 12 & 0x3F));
-    out[2] = (uint8_t)(0x80 | (code >> 6 & 0x3F));
-    out[3] = (uint8_t)(0x80 | (code & 0x3F));
-    return 4;
-}
-
 /* Decodes the escape whose backslash is at text[at]. Returns its size in the text; what is no
  * escape keeps the backslash alone, so its second character is read as itself. A surrogate is not
  * a character: it stays as written. Every escape is at least as long as its encoding. */
@@ -226,7 +202,7 @@ decode_escape(uint8_t *out, size_t *out_size, struct slice text, size_t at)
     }
     if (digits != 0 && hex_digits(&code, text, at + 2, digits) && code <= 0x10FFFF &&
         (code < 0xD800 || code > 0xDFFF)) {
-        *out_size = encode_utf8(out, code);
+        *out_size = utf8_encode(out, code);
         return 2 + digits;
     }
     out[0] = '\\';
