@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The `beava` program: verbs, flags, signals, exit codes.
+ *
+ * Enters:  arguments and environment.
+ * Leaves:  a server in the foreground; or a text; or another program, for the verbs that are
+ *          written in Python.
+ * Owner:   the main thread. Signals are taken by a thread of their own, so that no handler ever
+ *          runs inside other code.
+ *
+ * Invariants
+ *   (1) Signals are dealt with from the first line on: a stop asked for during recovery is a stop.
+ *   (2) A verb is handed over at most once; what came back unknown is a usage error.
+ *
+ * Exit codes: 0 fine, 1 failed, 2 usage, 3 a stop was cut off, 130 a second signal. */
+#include <errno.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "beava.h"
+#include "server/boot.h"
+#include "server/config.h"
+#include "server/server.h"
+#include "util/clock.h"
+
+#define EXIT_FAILED 1
+#define EXIT_USAGE  2
+#define EXIT_TWICE  130
+
+/* Verbs that `python3 -m beava` has. */
+static const char *const python_verbs[] = {
+    "demo",     "init",   "check",   "plan",  "apply",  "push",   "get",        "tail",       "top",
+    "snapshot", "verify", "salvage", "bench", "doctor", "config", "completion", "quickstart",
+};
+
+extern char **environ;
+
+struct invocation {
+    struct config *config;
+    const char *verb; /* NULL: serve */
+    int verb_index;
+    bool wants_help;
+    bool wants_version;
+};
+
+enum life { LIFE_BOOTING, LIFE_SERVING, LIFE_STOPPING };
+
+/* Between the signal thread and main: one word and one semaphore. */
+struct signals {
+    sigset_t set;
+    sem_t stop;
+    atomic_int life;
+};
+
+static void
+print_usage(FILE *out)
+{
+    fputs("Usage: beava [OPTIONS] [COMMAND]\n"
+          "\n"
+          "  beava --data-dir ./data            serve on 127.0.0.1:8080 (HTTP) and :8081 (TCP)\n"
+          "\n"
+          "Commands:\n"
+          "  serve       run the server in the foreground (the default)\n"
+          "  version     print the version\n"
+          "  help        print this text\n"
+          "  and, from the Python package: demo init check plan apply push get tail top snapshot\n"
+          "  verify salvage bench doctor config completion quickstart\n"
+          "\n",
+          out);
+}
+
+static int
+usage_error(const char *what, const char *argument)
+{
+    fprintf(stderr, "beava: error: %s '%s'\n\n", what, argument);
+    print_usage(stderr);
+    return EXIT_USAGE;
+}
+
+static bool
+is_python_verb(const char *verb)
+{
+    for (size_t i = 0; i < sizeof python_verbs / sizeof python_verbs[0]; i++) {
+        if (strcmp(python_verbs[i], verb) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* One "--flag", "--flag=value" or "--flag value". Moves *index over a value it took. */
+static int
+read_long_flag(struct invocation *invocation, int argc, char **argv, int *index)
+{
+    const char *text = argv[*index] + 2;
+    const char *equals = strchr(text, '=');
+    const char *value = equals == NULL ? NULL : equals + 1;
+    bool takes_next = false;
+    char flag[64];
+    struct bv_error err = {0};
+    enum bv_status status;
+
+    snprintf(flag, sizeof flag, "%.*s", equals == NULL ? (int)strlen(text) : (int)(equals - text),
+             text);
+    status = config_read_flag(invocation->config, flag, value, &takes_next, &err);
+    if (takes_next) {
+        if (*index + 1 >= argc) {
+            return usage_error("a value is required for", argv[*index]);
+        }
+        (*index)++;
+        status = config_read_flag(invocation->config, flag, argv[*index], &takes_next, &err);
+    }
+    if (status == BV_NOT_FOUND) {
+        return usage_error("unexpected argument", argv[*index]);
+    }
+    if (status != BV_OK) {
+        boot_failed(&err, "configuration");
+        return EXIT_FAILED;
+    }
+    return 0;
+}
+
+/* Options may stand before or after the command. A Python verb takes the rest for itself. */
+static int
+read_arguments(struct invocation *invocation, int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++) {
+        const char *argument = argv[i];
+        int code = 0;
+
+        if (strcmp(argument, "-h") == 0 || strcmp(argument, "--help") == 0) {
+            invocation->wants_help = true;
+        } else if (strcmp(argument, "-V") == 0 || strcmp(argument, "--version") == 0) {
+            invocation->wants_version = true;
+        } else if (strcmp(argument, "-c") == 0) {
+            if (i + 1 >= argc) {
+                return usage_error("a value is required for", argument);
+            }
+            snprintf(invocation->config->file, sizeof invocation->config->file, "%s", argv[++i]);
+        } else if (strncmp(argument, "--", 2) == 0 && argument[2] != '\0') {
+            code = read_long_flag(invocation, argc, argv, &i);
+        } else if (argument[0] == '-' || invocation->verb != NULL) {
+            return usage_error("unexpected argument", argument);
+        } else {
+            invocation->verb = argument;
+            invocation->verb_index = i;
+            if (is_python_verb(argument)) {
+                return 0;
+            }
+        }
+        if (code != 0) {
+            return code;
+        }
+    }
+    return 0;
+}
+
+/* python3 -m beava VERB ..., with the interpreter beside this binary if there is one. */
+static int
+hand_over(int argc, char **argv, int verb_index)
+{
+    char path[4096];
+    ssize_t size = readlink("/proc/self/exe", path, sizeof path - 16);
+    int count = argc - verb_index;
+    char **arguments = calloc((size_t)count + 4, sizeof *arguments);
+    char python[] = "python3";
+    char module_flag[] = "-m";
+    char module[] = "beava";
+    char *slash;
+
+    if (getenv("BEAVA_HANDED_OVER") != NULL) {
+        free(arguments);
+        return usage_error("unrecognized command", argv[verb_index]);
+    }
+    if (arguments == NULL) {
+        return EXIT_FAILED;
+    }
+    setenv("BEAVA_HANDED_OVER", "1", 1);
+    arguments[0] = python;
+    arguments[1] = module_flag;
+    arguments[2] = module;
+    memcpy(arguments + 3, argv + verb_index, (size_t)count * sizeof *arguments);
+    if (size > 0) {
+        path[size] = '\0';
+        slash = strrchr(path, '/');
+        strcpy(slash + 1, python);
+        execv(path, arguments); /* returns when there is none */
+    }
+    execvp(python, arguments);
+    fprintf(stderr, "beava: error: cannot run python3 -m beava: %s\n", strerror(errno));
+    free(arguments);
+    return EXIT_FAILED;
+}
+
+static const char *
+signal_name(int number)
+{
+    return number == SIGINT ? "SIGINT" : number == SIGHUP ? "SIGHUP" : "SIGTERM";
+}
+
+static void *
+take_signals(void *context)
+{
+    struct signals *signals = context;
+    bool is_second = false;
+
+    pthread_setname_np(pthread_self(), "beava-signal");
+    for (;;) {
+        int number = 0;
+
+        if (sigwait(&signals->set, &number) != 0) {
+            continue;
+        }
+        if (is_second) {
+            _exit(EXIT_TWICE);
+        }
+        is_second = true;
+        boot_stopping(signal_name(number));
+        if (atomic_exchange(&signals->life, LIFE_STOPPING) == LIFE_BOOTING) {
+            _exit(0); /* recovery only reads and cuts what nobody was promised */
+        }
+        sem_post(&signals->stop);
+    }
+    return NULL;
+}
+
+static bool
+start_signals(struct signals *signals)
+{
+    pthread_t thread;
+
+    sigemptyset(&signals->set);
+    sigaddset(&signals->set, SIGTERM);
+    sigaddset(&signals->set, SIGINT);
+    sigaddset(&signals->set, SIGHUP);
+    atomic_init(&signals->life, LIFE_BOOTING);
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGUSR1, SIG_IGN); /* asks for a snapshot one day; it must not kill today */
+    return sem_init(&signals->stop, 0, 0) == 0 &&
+           pthread_sigmask(SIG_BLOCK, &signals->set, NULL) == 0 &&
+           pthread_create(&thread, NULL, take_signals, signals) == 0 && pthread_detach(thread) == 0;
+}
+
+static enum bv_status
+load_configuration(struct config *config, struct server_addresses *addresses, struct bv_error *err)
+{
+    enum bv_status status = BV_OK;
+
+    if (config->file[0] != '\0') {
+        status = config_read_file(config, config->file, err);
+    }
+    if (status == BV_OK) {
+        status = config_read_environment(config, environ, err);
+    }
+    if (status == BV_OK) {
+        status = config_finish(config, err);
+    }
+    return status == BV_OK ? server_resolve(addresses, config, err) : status;
+}
+
+static int
+stop(struct server *server)
+{
+    uint64_t start_ns = clock_monotonic_ns();
+    uint64_t last_lsn = 0;
+    int code = server_stop(server, &last_lsn);
+
+    boot_stopped(last_lsn, (clock_monotonic_ns() - start_ns) / 1000000);
+    return code;
+}
+
+static int
+serve(struct config *config)
+{
+    static struct signals signals; /* its thread outlives this frame */
+    struct server_addresses addresses;
+    struct server *server = NULL;
+    struct bv_error err = {0};
+    int expected = LIFE_BOOTING;
+
+    if (!start_signals(&signals)) {
+        fputs("beava: error: cannot start the signal thread\n", stderr);
+        return EXIT_FAILED;
+    }
+    if (load_configuration(config, &addresses, &err) != BV_OK) {
+        boot_failed(&err, "configuration");
+        return EXIT_FAILED;
+    }
+    boot_announce(config);
+    boot_warn(config, &addresses);
+    if (server_start(&server, config, &addresses, false, &err) != BV_OK) {
+        boot_failed(&err, "boot");
+        return EXIT_FAILED;
+    }
+    if (atomic_compare_exchange_strong(&signals.life, &expected, LIFE_SERVING)) {
+        boot_ready(server);
+        while (sem_wait(&signals.stop) != 0) {
+        }
+    } else {
+        for (;;) {
+            pause(); /* the signal thread is about to end the process */
+        }
+    }
+    return stop(server);
+}
+
+int
+bv_command(int argc, char **argv)
+{
+    struct config *config = malloc(sizeof *config);
+    struct invocation invocation = {.config = config};
+    int code;
+
+    if (config == NULL) {
+        return EXIT_FAILED;
+    }
+    config_init(config);
+    code = read_arguments(&invocation, argc, argv);
+    if (code != 0) {
+        goto done;
+    }
+    if (invocation.verb != NULL && is_python_verb(invocation.verb)) {
+        code = hand_over(argc, argv, invocation.verb_index);
+    } else if (invocation.wants_help ||
+               (invocation.verb != NULL && strcmp(invocation.verb, "help") == 0)) {
+        print_usage(stdout);
+        config_print_help();
+    } else if (invocation.wants_version ||
+               (invocation.verb != NULL && strcmp(invocation.verb, "version") == 0)) {
+        printf("beava %s\n", BEAVA_VERSION);
+    } else if (invocation.verb == NULL || strcmp(invocation.verb, "serve") == 0) {
+        code = serve(config);
+    } else {
+        code = usage_error("unrecognized command", invocation.verb);
+    }
+done:
+    free(config);
+    return code;
+}
