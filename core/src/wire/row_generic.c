@@ -122,10 +122,15 @@ row_parse(struct value *out_body, enum encoding encoding, struct slice body, uns
 {
     const struct value_member *repeated = NULL;
     struct bv_error found;
-    enum bv_status status = encoding == ENCODING_JSON
-                                ? json_parse(out_body, body, BODY_DEPTH_MAX, arena, &found)
-                                : msgpack_parse(out_body, body, BODY_DEPTH_MAX, arena, &found);
+    enum bv_status status = BV_OK;
 
+    if (body.data == NULL) {
+        return bv_error_set(err, BV_INVALID_EVENT,
+                            "the event is missing; send it in \"body\", {} if it has no fields");
+    }
+    status = encoding == ENCODING_JSON
+                 ? json_parse(out_body, body, BODY_DEPTH_MAX, arena, &found)
+                 : msgpack_parse(out_body, body, BODY_DEPTH_MAX, arena, &found);
     if (status != BV_OK) {
         return bv_error_set(err, status == BV_MALFORMED_REQUEST ? BV_INVALID_EVENT : status, "%s",
                             found.message);
