@@ -47,12 +47,15 @@ struct resolved_source {
     size_t table_count;
 };
 
+struct names;
+
 struct registry {
     uint64_t version;
     struct descriptor *descriptors; /* in registration order */
     size_t descriptor_count;
     struct resolved_source *sources;
     size_t source_count;
+    const struct names *index; /* descriptor names, for registry_find */
     struct arena arena;
 };
 
