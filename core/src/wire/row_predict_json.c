@@ -230,12 +230,13 @@ read_number(struct value *out, const uint8_t *start, bool is_negative, const str
         row_slot_set(out, is_negative ? -number : number, 0, VALUE_I64);
         return p;
     }
-    if (BV_UNLIKELY(number > EXACT_MAX)) {
-        return read_number_slowly(out, start, reader);
-    }
     double magnitude = (double)(int64_t)number / POWERS[p - point - 1];
     uint64_t bits = 0;
 
+    if (BV_UNLIKELY(number > EXACT_MAX) &&
+        !number_from_decimal(&magnitude, false, number, -(int)(p - point - 1))) {
+        return read_number_slowly(out, start, reader);
+    }
     memcpy(&bits, &magnitude, sizeof bits);
     row_slot_set(out, bits | (uint64_t)is_negative << 63, 0, VALUE_F64);
     return p;
