@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Restarts: the state of the log is the state of the engine, bit for bit. journal.c, digest.c. */
+#include "apply_fixture.h"
+
+#include <ftw.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct place {
+    char root[64];
+    char wal[80];
+    char snapshots[80];
+    struct engine_options options;
+};
+
+static void
+place_make(struct place *place, uint32_t policy)
+{
+    strcpy(place->root, "/tmp/beava-engine-XXXXXX");
+    assert_non_null(mkdtemp(place->root));
+    snprintf(place->wal, sizeof place->wal, "%s/wal", place->root);
+    snprintf(place->snapshots, sizeof place->snapshots, "%s/snapshots", place->root);
+    place->options = (struct engine_options){.policy = policy,
+                                             .wal_dir = place->wal,
+                                             .snapshot_dir = place->snapshots,
+                                             .is_test_mode = true,
+                                             .segment_bytes = 1 << 20};
+}
+
+static int
+remove_one(const char *path, const struct stat *info, int kind, struct FTW *at)
+{
+    (void)info;
+    (void)kind;
+    (void)at;
+    return remove(path);
+}
+
+static void
+place_remove(struct place *place)
+{
+    nftw(place->root, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+/* Pushes over several entry points and both encodings, windows and a schema change included. */
+static void
+feed(struct fixture *f, unsigned from, unsigned count)
+{
+    for (unsigned i = from; i < from + count; i++) {
+        char body[160];
+
+        f->now_ms += i % 5 * 700;
+        snprintf(body, sizeof body,
+                 "{\"user\":\"u%u\",\"shop\":\"shop number %u\",\"amount\":%u.125}", i % 23, i % 5,
+                 i);
+        if (i % 3 == 0) {
+            fixture_push(f, "Tx", body);
+        } else if (i % 3 == 1) {
+            char many[400];
+
+            snprintf(many, sizeof many, "{\"event\":\"Tx\",\"bodies\":[%s,{},%s]}", body, body);
+            fixture_request(f, REQUEST_PUSH_MANY, many);
+        } else {
+            char envelope[240];
+
+            snprintf(envelope, sizeof envelope, "{\"body\":%s,\"event\":\"Tx\",\"more\":[1]}",
+                     body);
+            fixture_request(f, REQUEST_PUSH, envelope);
+            assert_int_equal(f->response.kind, RESPONSE_ACK);
+        }
+    }
+}
+
+static void
+run_restart(uint32_t policy)
+{
+    struct place place;
+    struct fixture f;
+    bv_digest before;
+    bv_digest after;
+    uint64_t now_ms;
+
+    place_make(&place, policy);
+    fixture_open(&f, &place.options);
+    fixture_register(&f, FIXTURE_NODES);
+    feed(&f, 0, 200);
+    fixture_register(
+        &f, "{\"nodes\":[" FIXTURE_EVENT "," FIXTURE_TABLE(
+                "Users", "\"user\"",
+                "\"cnt\":{\"op\":\"count\"},"
+                "\"tot\":{\"op\":\"sum\",\"params\":{\"field\":\"amount\"}},"
+                "\"low\":{\"op\":\"min\",\"params\":{\"field\":\"shop\"}},"
+                "\"var\":{\"op\":\"var\",\"params\":{\"field\":\"amount\"}},"
+                "\"hi_1m\":{\"op\":\"max\",\"params\":{\"field\":\"shop\",\"window\":"
+                "\"1m\"}},"
+                "\"cnt_1m\":{\"op\":\"count\",\"params\":{\"window\":\"1m\"}}") "," FIXTURE_PAIRS
+                                                                                "," FIXTURE_GLOBAL
+                                                                                "]}");
+    feed(&f, 200, 200);
+    engine_digest(f.engine, &before);
+    now_ms = f.now_ms;
+    fixture_close(&f);
+    for (unsigned restart = 0; restart < 2; restart++) {
+        fixture_open(&f, &place.options);
+        engine_digest(f.engine, &after);
+        assert_memory_equal(&before, &after, sizeof before);
+        assert_int_equal(engine_registry_version(f.engine), 2);
+        fixture_close(&f);
+    }
+    /* And it goes on: LSNs and the clock continue. */
+    fixture_open(&f, &place.options);
+    f.now_ms = now_ms / 2; /* a clock that was set back */
+    fixture_push(&f, "Tx", "{\"user\":\"u0\",\"amount\":1}");
+    assert_int_equal(f.response.lsn, before.last_lsn + 1);
+    fixture_get(&f, "Users", "\"u0\"");
+    assert_reply_has(&f, "\"cnt_1m\":");
+    fixture_close(&f);
+    place_remove(&place);
+}
+
+static void
+test_state_after_a_restart_is_bit_identical(void **state)
+{
+    (void)state;
+    run_restart(BV_POLICY_ALWAYS);
+}
+
+static void
+test_state_after_a_restart_is_bit_identical_under_policy_os(void **state)
+{
+    (void)state;
+    run_restart(BV_POLICY_OS);
+}
+
+static void
+test_reset_survives_a_restart(void **state)
+{
+    struct place place;
+    struct fixture f;
+
+    (void)state;
+    place_make(&place, BV_POLICY_ALWAYS);
+    fixture_open(&f, &place.options);
+    fixture_register(&f, FIXTURE_NODES);
+    feed(&f, 0, 10);
+    fixture_request(&f, REQUEST_RESET, "{}");
+    fixture_register(&f, FIXTURE_NODES);
+    fixture_push(&f, "Tx", "{\"user\":\"z\",\"amount\":1}");
+    fixture_close(&f);
+    fixture_open(&f, &place.options);
+    assert_int_equal(engine_registry_version(f.engine), 3);
+    fixture_get(&f, "All", "\"\"");
+    assert_reply(&f, "{\"all_cnt\":1}");
+    fixture_close(&f);
+    place_remove(&place);
+}
+
+static void
+test_a_second_engine_on_the_directory_is_refused(void **state)
+{
+    struct place place;
+    struct fixture f;
+    struct engine *second = NULL;
+    struct bv_error err;
+
+    (void)state;
+    place_make(&place, BV_POLICY_ALWAYS);
+    fixture_open(&f, &place.options);
+    assert_int_equal(engine_open(&second, &place.options, &err), BV_LOCKED);
+    assert_null(second);
+    fixture_close(&f);
+    place_remove(&place);
+}
+
+static void
+test_policy_memory_touches_no_file(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    fixture_open_memory(&f);
+    assert_int_equal(engine_event_fd(f.engine), -1);
+    assert_true(engine_acked_lsn(f.engine) == UINT64_MAX);
+    assert_true(engine_has_room(f.engine, 1u << 30));
+    assert_false(engine_failed(f.engine));
+    fixture_request(&f, REQUEST_PING, "garbage");
+    assert_reply(&f,
+                 "{\"pong\":true,\"registry_version\":0,\"server_version\":\"" BEAVA_VERSION "\"}");
+    fixture_close(&f);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_state_after_a_restart_is_bit_identical),
+        cmocka_unit_test(test_state_after_a_restart_is_bit_identical_under_policy_os),
+        cmocka_unit_test(test_reset_survives_a_restart),
+        cmocka_unit_test(test_a_second_engine_on_the_directory_is_refused),
+        cmocka_unit_test(test_policy_memory_touches_no_file),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One accumulator for all features that can read it, and none lost when features are added. */
+#include "plan_fixture.h"
+
+static void
+test_features_of_one_field_share(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    fixture_init(&f);
+    fixture_compile(
+        &f, FEATURE_OF("a", "sum", AMOUNT) "," FEATURE_OF("b", "mean", AMOUNT) "," FEATURE_OF(
+                "c", "var",
+                AMOUNT) "," FEATURE_OF("d", "std",
+                                       AMOUNT) "," FEATURE("e", "count") "," FEATURE("f", "ratio"));
+    /* sums for a and b; moments for c and d; one count for e and both uses of f */
+    assert_int_equal(fixture_accumulators(&f), 3);
+    fixture_deinit(&f);
+}
+
+static void
+test_mean_reads_the_moments_that_are_there(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    fixture_init(&f);
+    fixture_compile(&f,
+                    FEATURE_OF("a_mean", "mean", AMOUNT) "," FEATURE_OF("z_var", "var", AMOUNT));
+    assert_int_equal(fixture_accumulators(&f), 1);
+    fixture_deinit(&f);
+}
+
+static void
+test_predicates_windows_and_fields_keep_accumulators_apart(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    fixture_init(&f);
+    fixture_compile(
+        &f,
+        FEATURE("a", "count") "," FEATURE_OF("b", "count", "\"where\":\"(n > 1)\"") "," FEATURE_OF("c", "count", "\"where\":\"((n) > 1)\"") "," FEATURE_OF(
+            "d", "count", "\"window\":\"1h\"") "," FEATURE_OF("e", "count",
+                                                              "\"window\":\"1h\",\"where\":\"(n > "
+                                                              "1)\"") "," FEATURE_OF("f", "sum",
+                                                                                     AMOUNT) "," FEATURE_OF("g",
+                                                                                                            "sum",
+                                                                                                            "\"field\":\"n\"") "," FEATURE_OF("h",
+                                                                                                                                              "count",
+                                                                                                                                              "\"window\":\"60m\""));
+    /* lifetime: count, count where (shared by b and c), two sums; 1h = 60m: count, count where */
+    assert_int_equal(fixture_accumulators(&f), 6);
+    assert_int_equal(fixture_table(&f)->layout->group_count, 2);
+    fixture_deinit(&f);
+}
+
+static void
+test_ratio_shares_its_counts(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    fixture_init(&f);
+    fixture_compile(
+        &f, FEATURE("all", "count") "," FEATURE_OF(
+                "some", "count", "\"where\":\"(n > 1)\"") "," FEATURE_OF("share", "ratio",
+                                                                         "\"where\":\"(n > 1)\""));
+    assert_int_equal(fixture_accumulators(&f), 2);
+    fixture_deinit(&f);
+}
+
+/* A mean that has summed keeps its sums when a variance comes: moments would know no past. */
+static void
+test_what_was_there_keeps_its_accumulators(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    fixture_init(&f);
+    fixture_compile(&f, FEATURE_OF("avg", "mean", AMOUNT));
+    const char *before = fixture_table(&f)->layout->groups[0].steps[0].accumulator->name;
+
+    assert_string_equal(before, "sums");
+    fixture_compile(&f, FEATURE_OF("avg", "mean", AMOUNT) "," FEATURE_OF("v", "var", AMOUNT));
+    const struct plan_table *table = fixture_table(&f);
+    const struct plan_feature *avg = &table->features[0];
+
+    assert_int_equal(fixture_accumulators(&f), 2);
+    assert_string_equal(table->layout->groups[avg->group].steps[avg->steps[0]].accumulator->name,
+                        "sums");
+    fixture_deinit(&f);
+}
+
+static void
+test_a_feature_without_its_column_is_blind(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    fixture_init(&f);
+    fixture_compile(&f, FEATURE("s", "sum") "," FEATURE("c", "count"));
+    assert_true(fixture_table(&f)->features[1].is_blind);
+    assert_int_equal(fixture_table(&f)->features[1].empty.kind, VALUE_NULL);
+    assert_int_equal(fixture_accumulators(&f), 1);
+    fixture_deinit(&f);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_features_of_one_field_share),
+        cmocka_unit_test(test_mean_reads_the_moments_that_are_there),
+        cmocka_unit_test(test_predicates_windows_and_fields_keep_accumulators_apart),
+        cmocka_unit_test(test_ratio_shares_its_counts),
+        cmocka_unit_test(test_what_was_there_keeps_its_accumulators),
+        cmocka_unit_test(test_a_feature_without_its_column_is_blind),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
