@@ -8,7 +8,7 @@
 
 /* The twin of os_posix() that fails on command: the n-th call of a kind, once or for ever, with an
  * errno, a short count, or an "ok" for what was not done. For tests; any thread may call through
- * it, the plan is set before. */
+ * it while rules are set. */
 enum os_call {
     OS_CALL_OPEN,
     OS_CALL_CLOSE,
@@ -36,14 +36,20 @@ struct os_fault_rule {
 struct os_fault {
     struct os os; /* first: a struct os * is a struct os_fault * */
     struct os *real;
-    struct os_fault_rule rules[OS_CALL_COUNT];
+    struct os_fault_rule rules[OS_CALL_COUNT]; /* set through os_fault_set */
+    _Atomic uint64_t armed_at[OS_CALL_COUNT];  /* release: the rule's `at` */
     _Atomic uint64_t calls[OS_CALL_COUNT];
     _Atomic uint64_t failures;
-    uint32_t sync_delay_us; /* every sync takes at least so long: makes groups gather */
-    bool refuse_direct;     /* O_DIRECT answers EINVAL, as some file systems do */
+    _Atomic uint32_t sync_delay_us; /* every sync takes at least so long: makes groups gather */
+    bool refuse_direct;             /* O_DIRECT answers EINVAL, as some file systems do */
 };
 
 /* Passes everything through until rules are set. */
 void os_fault_init(struct os_fault *fault, struct os *real);
+
+/* From now on; `at` counts from the first call of all. A rule of zeros ends the old one. */
+void os_fault_set(struct os_fault *fault, enum os_call call, struct os_fault_rule rule);
+/* The same, with `at` counted from now: 1 is the next call. */
+void os_fault_set_next(struct os_fault *fault, enum os_call call, struct os_fault_rule rule);
 
 #endif

@@ -24,8 +24,9 @@ fault_strikes(struct os_fault *fault, enum os_call call)
     const struct os_fault_rule *rule = &fault->rules[call];
     uint64_t number = atomic_fetch_add(&fault->calls[call], 1) + 1;
 
-    if (rule->at == 0 || number < rule->at ||
-        (rule->times != 0 && number >= rule->at + rule->times)) {
+    uint64_t at = atomic_load_explicit(&fault->armed_at[call], memory_order_acquire);
+
+    if (at == 0 || number < at || (rule->times != 0 && number >= at + rule->times)) {
         return false;
     }
     atomic_fetch_add(&fault->failures, 1);
@@ -125,7 +126,7 @@ fault_write(struct os *os, int fd, const struct iovec *parts, int part_count, ui
                    : short_write(fault, fd, parts, part_count, offset, flags);
     }
     if (is_synced) {
-        fault_delay(fault->sync_delay_us);
+        fault_delay(atomic_load(&fault->sync_delay_us));
         if (fault_strikes(fault, OS_CALL_SYNC)) {
             /* the bytes are written, the flush is what failed (or was never done) */
             ssize_t written =
@@ -145,7 +146,7 @@ fault_sync(struct os *os, int fd, bool data_only)
 {
     struct os_fault *fault = fault_of(os);
 
-    fault_delay(fault->sync_delay_us);
+    fault_delay(atomic_load(&fault->sync_delay_us));
     if (fault_strikes(fault, OS_CALL_SYNC)) {
         return fault_answer(fault, OS_CALL_SYNC);
     }
@@ -240,6 +241,21 @@ fault_fs_type(struct os *os, const char *path)
                    : (int64_t)fault->rules[OS_CALL_FS_TYPE].result;
     }
     return fault->real->fs_type(fault->real, path);
+}
+
+void
+os_fault_set(struct os_fault *fault, enum os_call call, struct os_fault_rule rule)
+{
+    atomic_store_explicit(&fault->armed_at[call], 0, memory_order_release);
+    fault->rules[call] = rule;
+    atomic_store_explicit(&fault->armed_at[call], rule.at, memory_order_release);
+}
+
+void
+os_fault_set_next(struct os_fault *fault, enum os_call call, struct os_fault_rule rule)
+{
+    rule.at += atomic_load(&fault->calls[call]);
+    os_fault_set(fault, call, rule);
 }
 
 void

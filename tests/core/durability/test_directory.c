@@ -105,7 +105,7 @@ test_a_network_file_system_is_refused_unless_allowed(void **state)
 
     os_fault_init(&fault, os_posix());
     fixture_init(&f, &fault.os);
-    fault.rules[OS_CALL_FS_TYPE] = (struct os_fault_rule){1, 0, 0, 0x6969};
+    os_fault_set(&fault, OS_CALL_FS_TYPE, (struct os_fault_rule){1, 0, 0, 0x6969});
     assert_int_equal(wal_directory_open(&f.directory, &f.options, &f.error), BV_CONFIG);
     assert_non_null(strstr(f.error.message, "WAL directory"));
     assert_non_null(strstr(f.error.message, "is on a network filesystem (NFS/SMB/FUSE); local "
@@ -132,7 +132,7 @@ test_every_failing_call_is_an_error_and_leaks_nothing(void **state)
             }
             os_fault_init(&fault, os_posix());
             fixture_init(&f, &fault.os);
-            fault.rules[call] = (struct os_fault_rule){at, 1, EIO, 0};
+            os_fault_set(&fault, (enum os_call)call, (struct os_fault_rule){at, 1, EIO, 0});
             enum bv_status status = fixture_open(&f);
             if (atomic_load(&fault.failures) > 0 && status != BV_OK) {
                 assert_true(status == BV_IO);
@@ -141,7 +141,7 @@ test_every_failing_call_is_an_error_and_leaks_nothing(void **state)
             } else if (f.wal != NULL) {
                 fixture_close(&f);
             }
-            fault.rules[call].at = 0;
+            os_fault_set(&fault, (enum os_call)call, (struct os_fault_rule){0});
             assert_true(status != BV_OK || atomic_load(&fault.failures) <= 1);
             if (f.directory != NULL) {
                 wal_directory_close(f.directory);

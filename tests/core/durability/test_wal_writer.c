@@ -14,7 +14,7 @@ test_what_arrives_during_a_sync_shares_the_next_one(void **state)
     os_fault_init(&fault, os_posix());
     fixture_init(&f, &fault.os);
     assert_int_equal(fixture_open(&f), BV_OK);
-    fault.sync_delay_us = 20000;
+    atomic_store(&fault.sync_delay_us, 20000);
     for (int i = 0; i < 100; i++) {
         fixture_log(&f, 1, 81);
         wal_publish(f.wal);
@@ -23,7 +23,7 @@ test_what_arrives_during_a_sync_shares_the_next_one(void **state)
     wal_counts_get(f.wal, &counts);
     assert_true(counts.groups >= 2);
     assert_true(counts.groups <= 10); /* 2 unless the machine sleeps in between */
-    fault.sync_delay_us = 0;
+    atomic_store(&fault.sync_delay_us, 0);
     fixture_close(&f);
     assert_int_equal(fixture_recover(&f), BV_OK);
     fixture_check_seen(&f);
@@ -133,8 +133,7 @@ check_failure_is_final(enum os_call call, struct os_fault_rule rule, bool avoid_
         wal_counts_get(f.wal, &counts);
     }
     usleep(2000);
-    rule.at += atomic_load(&fault.calls[call]);
-    fault.rules[call] = rule;
+    os_fault_set_next(&fault, call, rule);
     fixture_log(&f, 1, 81);
     wal_publish(f.wal);
     assert_int_equal(wal_wait(f.wal, 2, true, &error), BV_WAL_UNAVAILABLE);
@@ -150,7 +149,7 @@ check_failure_is_final(enum os_call call, struct os_fault_rule rule, bool avoid_
     assert_int_equal(wal_wait(f.wal, f.next_lsn - 1, false, &error), BV_WAL_UNAVAILABLE);
     assert_int_equal(wal_acked_lsn(f.wal), 1);
     fixture_close(&f);
-    memset(fault.rules, 0, sizeof fault.rules);
+    os_fault_set(&fault, call, (struct os_fault_rule){0});
     assert_int_equal(fixture_recover(&f), BV_OK);
     fixture_check_seen(&f);
     assert_true(f.result.last_lsn == 1 || f.result.last_lsn == 2);
@@ -193,8 +192,7 @@ test_a_failure_while_rotating_is_final(void **state)
         assert_int_equal(fixture_open(&f), BV_OK);
         fixture_commit(&f, 1, 81);
         fixture_commit(&f, 1, 81);
-        fault.rules[calls[i]] =
-            (struct os_fault_rule){atomic_load(&fault.calls[calls[i]]) + 1, 1, EIO, 0};
+        os_fault_set_next(&fault, calls[i], (struct os_fault_rule){1, 1, EIO, 0});
         fixture_log(&f, 1, 81);
         wal_publish(f.wal);
         assert_int_equal(wal_wait(f.wal, 3, true, NULL), BV_WAL_UNAVAILABLE);
@@ -216,8 +214,7 @@ test_a_disk_too_full_to_prepare_still_takes_groups(void **state)
     fixture_init(&f, &fault.os);
     assert_int_equal(fixture_open(&f), BV_OK);
     /* the second write after the header is the first slice of zeros */
-    fault.rules[OS_CALL_WRITE] =
-        (struct os_fault_rule){atomic_load(&fault.calls[OS_CALL_WRITE]) + 2, 1, ENOSPC, 0};
+    os_fault_set_next(&fault, OS_CALL_WRITE, (struct os_fault_rule){2, 1, ENOSPC, 0});
     fixture_commit(&f, 1, 81);
     while (atomic_load(&fault.failures) == 0) {
         usleep(100);
