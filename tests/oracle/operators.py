@@ -1,0 +1,409 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What each operator means (operators.md 2, 3, 4, 6, 7), slow and obvious.
+
+Written from the specification alone and not from the C. The model keeps every event of an entity
+and computes a feature anew at each read, so there is no state that could be wrong.
+
+    model = Model({"nodes": [...]})
+    model.push("Tx", {"user_id": "u1", "amount": 5}, now=1000)
+    model.get("Spend", "u1", now=1500)   # {"total": 5.0}
+
+It takes registrations and pushes that the server accepts and does not validate them.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+try:
+    from . import expr as language
+except ImportError:  # with tests/oracle itself on the path
+    import expr as language  # type: ignore[no-redef]
+
+Row = dict[str, Any]
+PANES = 64
+
+_UNITS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+
+
+def duration(text: str | None) -> int | None:
+    """Milliseconds of a duration, None for no window."""
+    if text is None or text == "forever":
+        return None
+    match = re.fullmatch(r"([0-9]+)(ms|s|m|h|d)", text)
+    if match is None or int(match[1]) == 0:
+        raise ValueError(f"not a duration: {text!r}")
+    return int(match[1]) * _UNITS[match[2]]
+
+
+# ---- keys (7) ---------------------------------------------------------------------------------
+
+
+def float_text(value: float) -> str:
+    """Canonical float text (8.1): always with a '.' or an exponent."""
+    if math.isnan(value):
+        return "NaN"
+    if math.isinf(value):
+        return "inf" if value > 0 else "-inf"
+    sign, digits, exponent = Decimal(repr(value)).as_tuple()
+    text = "".join(map(str, digits)).lstrip("0")
+    if not text:
+        return "-0.0" if sign else "0.0"
+    assert isinstance(exponent, int)
+    position = len(text) + exponent
+    text = text.rstrip("0")
+    if -4 <= position <= 16:
+        if position <= 0:
+            body = "0." + "0" * -position + text
+        elif position >= len(text):
+            body = text + "0" * (position - len(text)) + ".0"
+        else:
+            body = text[:position] + "." + text[position:]
+    else:
+        mantissa = text[0] + ("." + text[1:] if len(text) > 1 else "")
+        body = f"{mantissa}e{position - 1:+d}"
+    return ("-" if sign else "") + body
+
+
+def key_part(value: Any) -> str | None:
+    """The text of a group-by value, None when the event is skipped."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, float) and not math.isnan(value):
+        return float_text(value)
+    return None
+
+
+# ---- chain steps (6) --------------------------------------------------------------------------
+
+
+def _filter(op: Mapping[str, Any]) -> Callable[[Row], Row | None]:
+    node = language.parse(op["expr"])
+    return lambda row: row if language.evaluate(node, row) is True else None
+
+
+def _rename(op: Mapping[str, Any]) -> Callable[[Row], Row | None]:
+    mapping = op["mapping"]
+
+    def step(row: Row) -> Row:
+        kept = {name: value for name, value in row.items() if name not in mapping}
+        kept.update({mapping[name]: row[name] for name in mapping if name in row})
+        return kept
+
+    return step
+
+
+def _with_columns(op: Mapping[str, Any]) -> Callable[[Row], Row | None]:
+    nodes = sorted((name.encode(), language.parse(text)) for name, text in op["exprs"].items())
+
+    def step(row: Row) -> Row:
+        row = dict(row)
+        for name, node in nodes:
+            row[name.decode()] = language.evaluate(node, row)
+        return row
+
+    return step
+
+
+def _fillna(op: Mapping[str, Any]) -> Callable[[Row], Row | None]:
+    def step(row: Row) -> Row:
+        row = dict(row)
+        for name, default in op["defaults"].items():
+            if row.get(name) is None:
+                row[name] = None if isinstance(default, (list, dict)) else default
+        return row
+
+    return step
+
+
+def chain_step(op: Mapping[str, Any]) -> Callable[[Row], Row | None]:
+    """Row to row, or to None when the event is dropped."""
+    kind = op["op"]
+    if kind == "filter":
+        return _filter(op)
+    if kind == "select":
+        return lambda row: {name: row.get(name) for name in op["fields"]}
+    if kind == "drop":
+        return lambda row: {n: v for n, v in row.items() if n not in op["fields"]}
+    if kind == "rename":
+        return _rename(op)
+    if kind in ("with_columns", "map"):
+        return _with_columns(op)
+    if kind == "cast":
+        types = op["type_map"]
+        return lambda row: {
+            n: language.cast(v, types[n]) if n in types else v for n, v in row.items()
+        }
+    if kind == "fillna":
+        return _fillna(op)
+    raise ValueError(f"unknown chain step {kind!r}")
+
+
+# ---- operators (4.3, 4.4) ---------------------------------------------------------------------
+
+
+def numbers(values: Iterable[Any]) -> list[int | float]:
+    """num(v): ints and floats; booleans are not numbers."""
+    return [v for v in values if language.is_number(v)]
+
+
+def _finite(value: Fraction) -> float | None:
+    try:
+        return float(value)
+    except OverflowError:
+        return None
+
+
+def _exact(values: Sequence[int | float]) -> list[Fraction] | None:
+    """The doubles of the values as fractions, None when one is not finite."""
+    doubles = [float(v) for v in values]
+    return [Fraction(v) for v in doubles] if all(map(math.isfinite, doubles)) else None
+
+
+def op_sum(values: Sequence[Any]) -> float | None:
+    exact = _exact(numbers(values))
+    return _finite(sum(exact, Fraction(0))) if exact else None
+
+
+def op_mean(values: Sequence[Any]) -> float | None:
+    exact = _exact(numbers(values))
+    return _finite(sum(exact, Fraction(0)) / len(exact)) if exact else None
+
+
+def op_var(values: Sequence[Any]) -> float | None:
+    exact = _exact(numbers(values))
+    if exact is None or len(exact) < 2:
+        return None
+    mean = sum(exact, Fraction(0)) / len(exact)
+    return _finite(sum(((x - mean) ** 2 for x in exact), Fraction(0)) / (len(exact) - 1))
+
+
+def op_std(values: Sequence[Any]) -> float | None:
+    variance = op_var(values)
+    return None if variance is None else math.sqrt(variance)
+
+
+def is_less(a: Any, b: Any) -> bool:
+    """Order of 4.3 with W16: numbers by exact value, str by bytes, false before true."""
+    if language.is_number(a) and language.is_number(b):
+        return bool(a < b)  # Python compares int and float exactly; NaN is less than nothing
+    if isinstance(a, str) and isinstance(b, str):
+        return a.encode("utf-8", "surrogateescape") < b.encode("utf-8", "surrogateescape")
+    return isinstance(a, bool) and isinstance(b, bool) and a < b
+
+
+def op_min(values: Sequence[Any]) -> Any:
+    best = None
+    for v in values:
+        if v is not None and (best is None or is_less(v, best)):
+            best = v
+    return best
+
+
+def op_max(values: Sequence[Any]) -> Any:
+    best = None
+    for v in values:
+        if v is not None and (best is None or is_less(best, v)):
+            best = v
+    return best
+
+
+def op_first(values: Sequence[Any]) -> Any:
+    return next((v for v in values if v is not None), None)
+
+
+def op_last(values: Sequence[Any]) -> Any:
+    return op_first(list(reversed(values)))
+
+
+_VALUE_OPERATORS: dict[str, Callable[[Sequence[Any]], Any]] = {
+    "sum": op_sum,
+    "mean": op_mean,
+    "var": op_var,
+    "std": op_std,
+    "min": op_min,
+    "max": op_max,
+    "first": op_first,
+    "last": op_last,
+}
+
+
+# ---- tables -----------------------------------------------------------------------------------
+
+
+@dataclass
+class Arrival:
+    """One event that reached a table, its row as the chain left it."""
+
+    now: int
+    row: Row
+
+
+@dataclass
+class Feature:
+    op: str
+    field: str | None
+    window: int | None
+    where: Any  # a tree of the language, None without
+
+    def panes(self, arrivals: Sequence[Arrival], query: int) -> list[list[Arrival]]:
+        """What counts at the query, by pane and oldest first (3.3, 3.4)."""
+        if self.window is None:
+            return [list(arrivals)]
+        length = -(-self.window // PANES)
+        panes: dict[int, list[Arrival]] = {}
+        for arrival in arrivals:
+            start = arrival.now // length * length
+            if 0 <= query - start < self.window:
+                panes.setdefault(start, []).append(arrival)
+        return [panes[start] for start in sorted(panes)]
+
+    def matches(self, row: Row) -> bool:
+        return self.where is None or language.evaluate(self.where, row) is True
+
+    def read(self, arrivals: Sequence[Arrival], query: int) -> Any:
+        panes = self.panes(arrivals, query)
+        matching = [[a.row for a in pane if self.matches(a.row)] for pane in panes]
+        count = sum(map(len, matching))
+        if self.op == "count":
+            return count
+        if self.op == "ratio":
+            total = sum(map(len, panes))
+            return count / total if total else None
+        operator = _VALUE_OPERATORS[self.op]
+        values = [[row.get(self.field) if self.field else None for row in p] for p in matching]
+        if self.op in ("min", "max"):
+            # The extreme of the panes' extremes: not the same thing where kinds are mixed.
+            return operator([operator(pane) for pane in values])
+        return operator([v for pane in values for v in pane])
+
+
+def _feature(descriptor: Mapping[str, Any]) -> Feature:
+    params = descriptor.get("params") or {}
+    where = params.get("where")
+    return Feature(
+        op=descriptor["op"],
+        field=params.get("field"),
+        window=duration(params.get("window")),
+        where=None if where is None else language.parse(where),
+    )
+
+
+@dataclass
+class Table:
+    source: str
+    steps: list[Callable[[Row], Row | None]]
+    keys: list[str]
+    features: dict[str, Feature]
+    entities: dict[tuple[str, ...], list[Arrival]] = field(default_factory=dict)
+
+    def push(self, row: Row, now: int, cold_after: int | None) -> None:
+        current: Row | None = row
+        for step in self.steps:
+            current = step(current)
+            if current is None:
+                return
+        parts = [key_part(current.get(name)) for name in self.keys]
+        if any(part is None for part in parts):
+            return
+        arrivals = self.entities.setdefault(tuple(str(part) for part in parts), [])
+        if arrivals and cold_after is not None and now - arrivals[-1].now > cold_after:
+            arrivals.clear()
+        arrivals.append(Arrival(now, current))
+
+    def address(self, key: str | Sequence[Any]) -> list[tuple[str, ...]]:
+        """The entities a read key may mean, in order of preference (7.2, W41 to W43)."""
+        if not isinstance(key, str):
+            return [tuple(str(key_part(part)) for part in key)]
+        if not self.keys:
+            if key:
+                raise KeyError("key_parse_failure")
+            return [()]
+        if len(self.keys) == 1:
+            return [(key,), (key.replace("%7C", "|").replace("%7c", "|"),)]
+        parts = key.split("|")
+        if len(parts) != len(self.keys):
+            raise KeyError("key_parse_failure")
+        return [
+            tuple(parts),
+            tuple(part.replace("%7C", "|").replace("%7c", "|") for part in parts),
+        ]
+
+
+class Model:
+    """Sources and tables of registrations, and what their features read."""
+
+    def __init__(self, payload: Any = None) -> None:
+        self.sources: dict[str, Mapping[str, Any]] = {}
+        self.derivations: dict[str, Mapping[str, Any]] = {}
+        self.tables: dict[str, Table] = {}
+        self.latest = 0
+        if payload is not None:
+            self.register(payload)
+
+    def register(self, payload: Any) -> None:
+        """Adds the nodes that are new. A table that is there already stays as it is."""
+        if isinstance(payload, (str, bytes)):
+            payload = json.loads(payload)
+        nodes = payload["nodes"] if isinstance(payload, Mapping) else payload
+        for node in nodes:
+            if node["kind"] == "event":
+                self.sources[node["name"]] = node
+            else:
+                self.derivations[node["name"]] = node
+        for node in nodes:
+            is_table = any(op["op"] == "group_by" for op in node.get("ops") or [])
+            if node["kind"] == "derivation" and is_table and node["name"] not in self.tables:
+                self.tables[node["name"]] = self._table(node)
+
+    def _table(self, node: Mapping[str, Any]) -> Table:
+        ops = list(node["ops"])
+        source = node["upstreams"][0]
+        while source in self.derivations:  # flattened onto the event (W47)
+            upstream = self.derivations[source]
+            ops = list(upstream.get("ops") or []) + ops
+            source = upstream["upstreams"][0]
+        group = next(op for op in ops if op["op"] == "group_by")
+        return Table(
+            source=source,
+            steps=[chain_step(op) for op in ops if op["op"] != "group_by"],
+            keys=list(group["keys"]),
+            features={name: _feature(d) for name, d in group["agg"].items()},
+        )
+
+    def push(self, event: str, body: Mapping[str, Any], now: int) -> None:
+        """One accepted event. A clock that goes back stands still (W11)."""
+        self.latest = max(self.latest, now)
+        source = self.sources[event]
+        row = {name: body.get(name) for name in source["schema"]["fields"]}
+        for table in self.tables.values():
+            if table.source == event:
+                table.push(row, self.latest, source.get("cold_after_ms"))
+
+    def get(
+        self, table: str, key: str | Sequence[Any], now: int, features: Sequence[str] | None = None
+    ) -> Row:
+        """The row of an entity, {} when it is cold."""
+        found = self.tables[table]
+        query = max(self.latest, now)
+        for entity in found.address(key):
+            arrivals = found.entities.get(entity)
+            if not arrivals:
+                continue
+            cold_after = self.sources[found.source].get("cold_after_ms")
+            if cold_after is not None and query - arrivals[-1].now > cold_after:
+                continue
+            names = sorted(found.features if features is None else set(features))
+            return {name: found.features[name].read(arrivals, query) for name in names}
+        return {}
