@@ -27,6 +27,8 @@ _MANY_BODIES = b"\xa6bodies"
 
 def encode_frame(opcode: int, content_type: int, payload: bytes) -> bytes:
     """One frame: length, opcode, content type, payload."""
+    if not 0 <= opcode <= 0xFFFF or not 0 <= content_type <= 0xFF:
+        raise ValueError("opcode, content type or payload size is out of bounds")
     return _HEADER.pack(3 + len(payload), opcode, content_type) + payload
 
 
