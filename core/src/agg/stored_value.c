@@ -84,7 +84,10 @@ stored_value_set(struct stored_value *stored, const struct value *v, struct agg_
         if (is_outside(stored)) {
             stored_value_release(stored, heap);
         }
-        *stored = (struct stored_value){.as.bits = v->as.bits, .kind = v->kind};
+        /* Field by field: the next update reads them, and would wait for a 16-byte copy. */
+        stored->as.bits = v->as.bits;
+        stored->size = 0;
+        stored->kind = v->kind;
         return true;
     }
 }

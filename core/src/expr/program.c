@@ -14,11 +14,13 @@
  */
 #include "expr/expr.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 
 #include "expr/builtins.h"
 #include "expr/graph.h"
 #include "util/assert.h"
+#include "util/bytes.h"
 
 enum { BASE_VALUES, BASE_CONSTANTS, BASE_COUNT };
 
@@ -192,6 +194,30 @@ expr_program_is_empty(const struct expr_program *program)
 
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 
+_Static_assert(offsetof(struct value, length) == 8, "put() writes the second word whole");
+_Static_assert(offsetof(struct value, kind) == 12, "put() writes the second word whole");
+
+/* Results are stored as two words. A struct returned by value is put together byte by byte on the
+ * stack and copied as 16 bytes, which waits for the bytes to leave the store buffer: 15 ns a node
+ * instead of 2. */
+ALWAYS_INLINE void
+put(struct value *out, uint64_t bits, enum value_kind kind)
+{
+    uint64_t tail = (uint64_t)kind << 32;
+
+    out->as.bits = bits;
+    memcpy((uint8_t *)out + 8, &tail, sizeof tail);
+}
+
+ALWAYS_INLINE void
+put_f64(struct value *out, double v)
+{
+    uint64_t bits;
+
+    memcpy(&bits, &v, sizeof bits);
+    put(out, bits, VALUE_F64);
+}
+
 ALWAYS_INLINE bool
 is_bool(const struct value *v, bool wanted)
 {
@@ -200,16 +226,18 @@ is_bool(const struct value *v, bool wanted)
 
 /* and: decisive = false; or: decisive = true. An operand that is neither boolean nor null makes
  * null of the whole, unless the left one has decided already. */
-ALWAYS_INLINE struct value
-logic(const struct value *a, const struct value *b, bool decisive)
+ALWAYS_INLINE void
+logic(struct value *out, const struct value *a, const struct value *b, bool decisive)
 {
     if (is_bool(a, decisive)) {
-        return *a;
+        put(out, decisive, VALUE_BOOL);
+    } else if (a->kind == VALUE_BOOL && b->kind == VALUE_BOOL) {
+        put(out, b->as.bits, VALUE_BOOL);
+    } else if (a->kind == VALUE_NULL && is_bool(b, decisive)) {
+        put(out, decisive, VALUE_BOOL);
+    } else {
+        put(out, 0, VALUE_NULL);
     }
-    if (a->kind == VALUE_BOOL) {
-        return b->kind == VALUE_BOOL ? *b : value_null();
-    }
-    return a->kind == VALUE_NULL && is_bool(b, decisive) ? *b : value_null();
 }
 
 ALWAYS_INLINE int64_t
@@ -222,44 +250,34 @@ saturating(enum expr_op op, int64_t a, int64_t b)
         return __builtin_add_overflow(a, b, &result) ? (a < 0 ? INT64_MIN : INT64_MAX) : result;
     case EXPR_SUB:
         return __builtin_sub_overflow(a, b, &result) ? (a < 0 ? INT64_MIN : INT64_MAX) : result;
-    default:
+    case EXPR_MUL:
         return __builtin_mul_overflow(a, b, &result) ? ((a < 0) != (b < 0) ? INT64_MIN : INT64_MAX)
                                                      : result;
+    default:
+        /* The one quotient that does not fit, and that the processor traps on (W34). */
+        return b == -1 ? (a == INT64_MIN ? INT64_MAX : -a) : a / b;
     }
 }
 
-ALWAYS_INLINE struct value
-arithmetic(enum expr_op op, const struct value *a, const struct value *b)
+ALWAYS_INLINE void
+arithmetic(struct value *out, enum expr_op op, const struct value *a, const struct value *b)
 {
     double x = 0;
     double y = 0;
 
     if (a->kind == VALUE_I64 && b->kind == VALUE_I64) {
-        if (op != EXPR_DIV) {
-            return value_i64(saturating(op, a->as.i64, b->as.i64));
+        if (op == EXPR_DIV && b->as.i64 == 0) {
+            put(out, 0, VALUE_NULL);
+        } else {
+            put(out, (uint64_t)saturating(op, a->as.i64, b->as.i64), VALUE_I64);
         }
-        if (b->as.i64 == 0) {
-            return value_null();
-        }
-        /* The one quotient that does not fit, and that the processor traps on (W34). */
-        if (b->as.i64 == -1) {
-            return value_i64(a->as.i64 == INT64_MIN ? INT64_MAX : -a->as.i64);
-        }
-        return value_i64(a->as.i64 / b->as.i64);
+        return;
     }
     if (!value_number(a, &x) || !value_number(b, &y)) {
-        return value_null();
+        put(out, 0, VALUE_NULL);
+        return;
     }
-    switch (op) {
-    case EXPR_ADD:
-        return value_f64(x + y);
-    case EXPR_SUB:
-        return value_f64(x - y);
-    case EXPR_MUL:
-        return value_f64(x * y);
-    default:
-        return value_f64(x / y);
-    }
+    put_f64(out, op == EXPR_ADD ? x + y : op == EXPR_SUB ? x - y : op == EXPR_MUL ? x * y : x / y);
 }
 
 #define COMPARE(op, x, y)                                                                          \
@@ -270,28 +288,49 @@ arithmetic(enum expr_op op, const struct value *a, const struct value *b)
      : (op) == EXPR_EQ ? (x) == (y)                                                                \
                        : (x) < (y) || (x) > (y)) /* != is false for NaN too */
 
-ALWAYS_INLINE struct value
-compare(enum expr_op op, const struct value *a, const struct value *b)
+/* slice_equal without a call where texts are at most 16 bytes, as codes and states mostly are. */
+ALWAYS_INLINE bool
+is_same_text(const struct value *a, const struct value *b)
+{
+    const uint8_t *p = a->as.bytes;
+    const uint8_t *q = b->as.bytes;
+    uint32_t size = a->length;
+
+    if (size != b->length) {
+        return false;
+    }
+    if (size >= 8 && size <= 16) {
+        return load_le64(p) == load_le64(q) && load_le64(p + size - 8) == load_le64(q + size - 8);
+    }
+    if (size >= 4 && size < 8) {
+        return load_le32(p) == load_le32(q) && load_le32(p + size - 4) == load_le32(q + size - 4);
+    }
+    return size == 0 || memcmp(p, q, size) == 0;
+}
+
+ALWAYS_INLINE void
+compare(struct value *out, enum expr_op op, const struct value *a, const struct value *b)
 {
     double x = 0;
     double y = 0;
 
     if (a->kind == VALUE_I64 && b->kind == VALUE_I64) {
-        return value_bool(COMPARE(op, a->as.i64, b->as.i64));
-    }
-    if (value_number(a, &x) && value_number(b, &y)) {
-        return value_bool(COMPARE(op, x, y));
-    }
-    if (a->kind != b->kind) {
-        return value_null();
-    }
-    if (a->kind == VALUE_STR || a->kind == VALUE_BYTES) {
+        put(out, COMPARE(op, a->as.i64, b->as.i64), VALUE_BOOL);
+    } else if (value_number(a, &x) && value_number(b, &y)) {
+        put(out, COMPARE(op, x, y), VALUE_BOOL);
+    } else if (a->kind != b->kind) {
+        put(out, 0, VALUE_NULL);
+    } else if (a->kind == VALUE_STR || a->kind == VALUE_BYTES) {
         if (op == EXPR_EQ || op == EXPR_NE) {
-            return value_bool(slice_equal(value_slice(a), value_slice(b)) == (op == EXPR_EQ));
+            put(out, is_same_text(a, b) == (op == EXPR_EQ), VALUE_BOOL);
+        } else {
+            put(out, COMPARE(op, slice_compare(value_slice(a), value_slice(b)), 0), VALUE_BOOL);
         }
-        return value_bool(COMPARE(op, slice_compare(value_slice(a), value_slice(b)), 0));
+    } else if (a->kind == VALUE_BOOL) {
+        put(out, COMPARE(op, a->as.bits, b->as.bits), VALUE_BOOL);
+    } else {
+        put(out, 0, VALUE_NULL);
     }
-    return a->kind == VALUE_BOOL ? value_bool(COMPARE(op, a->as.bits, b->as.bits)) : value_null();
 }
 
 void
@@ -310,46 +349,47 @@ expr_program_run(const struct expr_program *program, struct value *values, struc
             *out = *a;
             break;
         case EXPR_NOT:
-            *out = a->kind == VALUE_BOOL ? value_bool(a->as.bits == 0) : value_null();
+            put(out, a->kind == VALUE_BOOL && a->as.bits == 0,
+                a->kind == VALUE_BOOL ? VALUE_BOOL : VALUE_NULL);
             break;
         case EXPR_AND:
-            *out = logic(a, b, false);
+            logic(out, a, b, false);
             break;
         case EXPR_OR:
-            *out = logic(a, b, true);
+            logic(out, a, b, true);
             break;
         case EXPR_ADD:
-            *out = arithmetic(EXPR_ADD, a, b);
+            arithmetic(out, EXPR_ADD, a, b);
             break;
         case EXPR_SUB:
-            *out = arithmetic(EXPR_SUB, a, b);
+            arithmetic(out, EXPR_SUB, a, b);
             break;
         case EXPR_MUL:
-            *out = arithmetic(EXPR_MUL, a, b);
+            arithmetic(out, EXPR_MUL, a, b);
             break;
         case EXPR_DIV:
-            *out = arithmetic(EXPR_DIV, a, b);
+            arithmetic(out, EXPR_DIV, a, b);
             break;
         case EXPR_GT:
-            *out = compare(EXPR_GT, a, b);
+            compare(out, EXPR_GT, a, b);
             break;
         case EXPR_GE:
-            *out = compare(EXPR_GE, a, b);
+            compare(out, EXPR_GE, a, b);
             break;
         case EXPR_LT:
-            *out = compare(EXPR_LT, a, b);
+            compare(out, EXPR_LT, a, b);
             break;
         case EXPR_LE:
-            *out = compare(EXPR_LE, a, b);
+            compare(out, EXPR_LE, a, b);
             break;
         case EXPR_EQ:
-            *out = compare(EXPR_EQ, a, b);
+            compare(out, EXPR_EQ, a, b);
             break;
         case EXPR_NE:
-            *out = compare(EXPR_NE, a, b);
+            compare(out, EXPR_NE, a, b);
             break;
         case EXPR_ISNULL:
-            *out = value_bool(a->kind == VALUE_NULL);
+            put(out, a->kind == VALUE_NULL, VALUE_BOOL);
             break;
         case EXPR_CAST_STR:
             *out = builtin_cast_str(a, arena);
