@@ -198,9 +198,9 @@ def test_damage_before_the_tail_refuses_the_boot_and_names_the_place(
             server.post("/push/Tick", {"who": "a", "n": n})
     (segment,) = sorted((tmp_path / "wal").glob("segment-*.log"))
     data = bytearray(segment.read_bytes())
-    at = data.find(b'"n":7')
+    at = data.find(b'"n": 7')
     assert at > 0
-    data[at + 4] ^= 1
+    data[at + 5] ^= 1
     segment.write_bytes(data)
     try:
         Server(tmp_path)

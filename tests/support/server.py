@@ -9,7 +9,6 @@ import http.client
 import json
 import os
 import pathlib
-import queue
 import signal
 import socket
 import struct
@@ -59,6 +58,7 @@ class Server:
             env={**clean, "BEAVA_ADMIN_ADDR": "127.0.0.1:0", **(env or {})},
         )
         self.lines: list[str] = []
+        self.is_finished = False
         self.addresses: dict[str, tuple[str, int]] = {}
         self.ready = threading.Event()
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -108,6 +108,8 @@ class Server:
         self._finish()
 
     def close(self, expect: int | None = 0) -> None:
+        if self.is_finished:
+            return
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         try:
@@ -122,6 +124,7 @@ class Server:
         assert expect is None or code == expect, f"exit code {code}:\n{output}"
 
     def _finish(self) -> None:
+        self.is_finished = True
         self._reader.join(5)
         for pipe in (self.process.stdout, self.process.stderr):
             if pipe is not None:
@@ -213,9 +216,3 @@ class Connection:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-
-def drain(target: queue.Queue[Any]) -> list[Any]:
-    items = []
-    while not target.empty():
-        items.append(target.get_nowait())
-    return items
