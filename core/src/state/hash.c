@@ -32,3 +32,9 @@ hash_secret_draw(uint8_t secret[HASH_SECRET_BYTES], struct bv_error *err)
     }
     return BV_OK;
 }
+
+uint64_t
+hash_key_long(const uint8_t *secret, struct slice key)
+{
+    return XXH3_64bits_withSecret(key.data, key.size, secret, HASH_SECRET_BYTES);
+}

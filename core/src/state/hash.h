@@ -21,9 +21,16 @@ _Static_assert(HASH_SECRET_BYTES >= XXH3_SECRET_SIZE_MIN, "XXH3 reads that much 
 /* From the kernel's generator. */
 enum bv_status hash_secret_draw(uint8_t secret[HASH_SECRET_BYTES], struct bv_error *err);
 
+#define HASH_INLINE_MAX 240u /* XXH3 takes another, large, way beyond */
+
+uint64_t hash_key_long(const uint8_t *secret, struct slice key);
+
 static inline uint64_t
 hash_key(const uint8_t *secret, struct slice key)
 {
+    if (key.size > HASH_INLINE_MAX) {
+        return hash_key_long(secret, key);
+    }
     return XXH3_64bits_withSecret(key.data, key.size, secret, HASH_SECRET_BYTES);
 }
 

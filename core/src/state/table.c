@@ -191,7 +191,7 @@ bytes_equal(const uint8_t *a, const uint8_t *b, size_t size)
     return true;
 }
 
-static bool
+__attribute__((noinline)) static bool
 long_key_matches(const struct table *table, const uint8_t *tail, uint64_t hash, struct slice key)
 {
     if (load_le32(tail + FIELD_KEY + LONG_KEY_PREFIX) != key.size ||
@@ -263,7 +263,7 @@ table_prefetch_block(const struct table *table, uint64_t hash)
     }
 }
 
-static inline uint32_t
+__attribute__((always_inline)) static inline uint32_t
 find(const struct table *table, uint64_t hash, struct slice key)
 {
     struct index_probe probe;
@@ -355,7 +355,8 @@ block_create_long(struct table *table, uint64_t hash, struct slice key, uint32_t
     return ref;
 }
 
-static uint32_t
+/* Kept out of line: upsert's frequent case is a hit and saves its registers. */
+__attribute__((noinline)) static uint32_t
 insert(struct table *table, uint64_t hash, struct slice key, uint32_t now_s)
 {
     const uint32_t ref = key.size <= SHORT_KEY_MAX ? block_create_short(table, key, now_s)
@@ -550,6 +551,7 @@ done:
 static void
 release_long_key_of(void *context, struct table *table, uint32_t ref)
 {
+    (void)context;
     const uint8_t *tail = tail_at(table, ref);
 
     if (is_long(tail)) {
