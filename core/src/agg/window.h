@@ -56,6 +56,21 @@ window_pane_ms(uint64_t window_ms)
 void *window_row(struct window_head *head, const struct window_shape *shape, uint64_t now_ms,
                  struct agg_heap *heap, uint64_t *dropped);
 
+/* Fetches the newest row into the cache, ahead of window_row. The head must be near already. */
+static inline void
+window_prefetch(const struct window_head *head, const struct window_shape *shape,
+                const struct agg_heap *heap)
+{
+    const uint32_t newest = (head->first + head->count - 1u) & (head->capacity - 1u);
+
+    if (head->count != 0) {
+        __builtin_prefetch((const uint8_t *)agg_heap_at(heap, head->rows_ref) +
+                               (((size_t)head->capacity * 4 + 7) & ~(size_t)7) +
+                               (size_t)newest * shape->row_size,
+                           1);
+    }
+}
+
 /* Folds the active panes at query_ms, oldest first, into `into` (row_size bytes, initialised here).
  * Only columns whose bit is set in `wanted` (by index, NULL = all) need be right. */
 void window_fold(void *into, const struct window_head *head, const struct window_shape *shape,
@@ -75,7 +90,13 @@ bool window_reshape(struct window_head *head, const struct window_shape *old_sha
 /* Snapshot and digest form of all panes that are active at now_ms, by pane number ascending. The
  * columns are visited in the order given, so that equal states of different layouts are equal. */
 void window_encode(struct buf *out, const struct window_head *head,
-                   const struct window_shape *shape, const uint32_t *column_order,
-                   uint64_t now_ms, const struct agg_heap *heap);
+                   const struct window_shape *shape, const uint32_t *column_order, uint64_t now_ms,
+                   const struct agg_heap *heap);
+
+/* The inverse; trusts nothing. *head must be all zero, and stays so unless BV_OK is returned;
+ * BV_CORRUPT, BV_NO_MEMORY. *consumed bytes are used. */
+enum bv_status window_decode(struct window_head *head, size_t *consumed, struct slice bytes,
+                             const struct window_shape *shape, const uint32_t *column_order,
+                             struct agg_heap *heap, struct bv_error *err);
 
 #endif
