@@ -145,6 +145,11 @@ push_response(struct conn *conn, const struct response *response)
     uint16_t opcode = response->opcode;
     uint8_t content_type = response->content_type;
 
+    if (response->kind == RESPONSE_ACK && !response->is_replay) {
+        reply_push_ack(replies, response->lsn, response->registry_version, response->is_sync);
+        conn_wait_for(conn, response->lsn, response->is_sync);
+        return;
+    }
     if (response->kind == RESPONSE_ACK) {
         body = slice_of(ack, ack_format_body(ack, response->lsn, response->is_replay,
                                              response->registry_version));

@@ -213,7 +213,7 @@ decode_segment(struct slice *out, struct net *net, struct slice raw)
     uint8_t *copy;
 
     *out = raw;
-    if (memchr(raw.data, '%', raw.size) == NULL) {
+    if (raw.size == 0 || memchr(raw.data, '%', raw.size) == NULL) {
         return true;
     }
     copy = arena_alloc(&net->names, raw.size);
