@@ -581,13 +581,17 @@ test_time_that_goes_back_lands_in_the_newest_pane(void **state)
 {
     struct entity entity = entity_open(60000, 1);
     void *row;
+    uint64_t count;
 
     entity_bind(&entity);
+    entity_push(&entity, 30000, 1);
     entity_push(&entity, 50000, 1);
-    row = window_row(&entity.head, &entity.shape, 50000, &entity.heap->heap, &entity.dropped);
-    assert_ptr_equal(
-        row, window_row(&entity.head, &entity.shape, 10000, &entity.heap->heap, &entity.dropped));
-    assert_int_equal(entity.head.count, 1);
+    row = window_row(&entity.head, &entity.shape, 10000, &entity.heap->heap, &entity.dropped);
+    store_le64(row, load_le64(row) + 1);
+    assert_int_equal(entity.head.count, 2);
+    assert_true(entity.dropped == 0);
+    window_fold(&count, &entity.head, &entity.shape, 50000, NULL, &entity.heap->heap);
+    assert_true(count == 3);
     entity_close(&entity);
 }
 
