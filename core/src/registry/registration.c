@@ -282,6 +282,7 @@ registration_prepare_within(struct registration *out, const struct registry *cur
     arena_init(&parts->arena, limits->block_size, limits->memory_max);
     report_init(&parts->report, &parts->arena);
     buf_init(&parts->log);
+    parts->current_version = current->version;
     parts->reply_version = current->version;
     if (!read_payload(parts, payload, flags) || parts->report.is_out_of_memory) {
         goto done;

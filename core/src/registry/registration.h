@@ -30,7 +30,8 @@ struct registration_parts {
     bool *is_fresh;          /* per node: its state starts empty, or it has none */
     struct registry *judged; /* the draft as a registry, to compile it once before it is logged */
     struct buf log;
-    uint64_t reply_version;
+    uint64_t current_version; /* what a refusal names */
+    uint64_t reply_version;   /* what a success names */
 };
 
 enum bv_status registration_prepare_within(struct registration *out, const struct registry *current,

@@ -18,12 +18,13 @@
 struct resolved_feature {
     struct slice name;
     const struct agg_op *op;
-    const struct value *params;        /* map, or NULL */
-    unsigned input_count;              /* as the op's */
-    uint32_t inputs[AGG_INPUTS_MAX];   /* nodes; EXPR_NODE_NONE: no such column, reads its empty value */
+    const struct value *params; /* map, or NULL */
+    unsigned input_count;       /* as the op's */
+    uint32_t
+        inputs[AGG_INPUTS_MAX]; /* nodes; EXPR_NODE_NONE: no such column, reads its empty value */
     enum field_type input_types[AGG_INPUTS_MAX];
-    uint32_t where;                    /* node, EXPR_NODE_NONE: every event */
-    uint64_t window_ms;                /* 0: lifetime */
+    uint32_t where;     /* node, EXPR_NODE_NONE: every event */
+    uint64_t window_ms; /* 0: lifetime */
 };
 
 struct resolved_table {
@@ -74,15 +75,15 @@ struct registry_rename {
 struct registration {
     enum bv_status status;
     bool is_dry_run;
-    bool installs;          /* next differs from the registry in force */
-    struct registry *next;  /* owned; also set for a dry run that would be accepted; else NULL */
-    struct slice *fresh;    /* tables of `next` that start empty although a table of that name exists,
-                             * or did not exist; every other table keeps its state by name */
+    bool installs;         /* next differs from the registry in force */
+    struct registry *next; /* owned; also set for a dry run that would be accepted; else NULL */
+    struct slice *fresh; /* tables of `next` that start empty although a table of that name exists,
+                          * or did not exist; every other table keeps its state by name */
     size_t fresh_count;
     struct registry_rename *renamed; /* exact renames of tables: state moves */
     size_t renamed_count;
-    struct slice log_json;  /* {"fresh":[..],"nodes":[..],"renamed":[[from,to]..],"version":N} */
-    struct bv_error error;  /* the first refusal */
+    struct slice log_json; /* {"fresh":[..],"nodes":[..],"renamed":[[from,to]..],"version":N} */
+    struct bv_error error; /* the first refusal */
     /* Pieces of the reply, private to registration_reply. */
     struct registration_parts *parts;
 };

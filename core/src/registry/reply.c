@@ -94,7 +94,7 @@ write_error(struct buf *out, const struct registration *registration)
     }
     write_member(out, "reason", slice_text(error->message), false);
     buf_text(out, "},\"registry_version\":");
-    json_write_u64(out, parts->reply_version);
+    json_write_u64(out, parts->current_version);
     buf_byte(out, '}');
 }
 

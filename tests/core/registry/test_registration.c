@@ -319,6 +319,68 @@ test_earlier_steps_hide_later_ones(void **state)
     world_deinit(&world);
 }
 
+/* The "register" member of a benchmark's pipeline. */
+static void
+send_pipeline(struct world *world, const char *name)
+{
+    char path[512];
+    struct arena arena;
+    struct value config;
+    struct buf text;
+    uint8_t chunk[4096];
+    size_t size;
+
+    (void)snprintf(path, sizeof path, "%s/benchmarks/configs/%s.json", BEAVA_SOURCE_DIR, name);
+    FILE *file = fopen(path, "rb");
+
+    assert_non_null(file);
+    buf_init(&text);
+    while ((size = fread(chunk, 1, sizeof chunk, file)) > 0) {
+        buf_append(&text, chunk, size);
+    }
+    (void)fclose(file);
+    arena_init(&arena, 4096, 0);
+    assert_int_equal(json_parse(&config, buf_slice(&text), JSON_DEPTH_MAX, &arena, NULL), BV_OK);
+    struct buf payload;
+
+    buf_init(&payload);
+    json_write(&payload, value_find(&config, "register"));
+    world_send_raw(world, buf_slice(&payload));
+    buf_deinit(&payload);
+    buf_deinit(&text);
+    arena_deinit(&arena);
+}
+
+static void
+test_the_benchmark_pipelines_of_this_release_register(void **state)
+{
+    static const char *const names[] = {"small", "medium", "large"};
+    static const size_t features[] = {1, 5, 15};
+
+    for (size_t i = 0; i < 3; i++) {
+        struct world world;
+
+        world_init(&world);
+        send_pipeline(&world, names[i]);
+        assert_int_equal(world.last.status, BV_OK);
+        assert_int_equal(world.registry->sources[0].tables[0].feature_count, features[i]);
+        world_deinit(&world);
+    }
+}
+
+static void
+test_a_pipeline_with_operators_of_a_later_release_is_refused_whole(void **state)
+{
+    struct world world;
+
+    world_init(&world);
+    send_pipeline(&world, "fraud-team");
+    assert_int_equal(world.last.status, BV_UNBOUNDED_OP);
+    assert_non_null(strstr(world.last.error.path, "TxnByUser.ops[0].agg."));
+    assert_int_equal(world.registry->descriptor_count, 0);
+    world_deinit(&world);
+}
+
 static void
 test_every_failed_allocation_is_a_clean_end(void **state)
 {
@@ -330,16 +392,15 @@ test_every_failed_allocation_is_a_clean_end(void **state)
     world_init(&world);
     world_expect_ok(&world, NODES(TX "," TABLE("Old", COUNT("o"))));
     buf_init(&text);
-    world_quote(
-        &text, FORCED(
-                   EVENT("E", "'u':'str','v':'f64','w':'i64'") "," DERIVED(
-                       "D", "E",
-                       "{'op':'filter','expr':'(v > 1.5)'},{'op':'with_columns','exprs':{'x':'(w + "
-                       "1)'}},{'op':'rename','mapping':{'w':'ww'}},{'op':'fillna','defaults':{'v':"
-                       "0}}") "," TABLE_ON("T", "D", "'u'", "{'op':'cast','type_map':{'x':'str'}},",
-                                           COUNT("c") ",'m':{'op':'mean','params':{'field':'v','"
-                                                      "window':"
-                                                      "'1h','where':'(nope == x)'}}")));
+    world_quote(&text,
+                FORCED(EVENT("E", "'u':'str','v':'f64','w':'i64'") "," DERIVED(
+                    "D", "E",
+                    "{'op':'filter','expr':'(v > 1.5)'},{'op':'with_columns','exprs':{'x':'(w + "
+                    "1)'}},{'op':'rename','mapping':{'w':'ww'}},{'op':'fillna','defaults':{'v':"
+                    "0}}") "," TABLE_ON("T", "D", "'u'", "{'op':'cast','type_map':{'x':'str'}},",
+                                        COUNT("c") ",'m':{'op':'mean','params':{'field':'v','"
+                                                   "window':"
+                                                   "'1h','where':'(nope == x)'}}")));
     for (size_t limit = 0; !has_succeeded && limit < (1u << 22); limit += 96) {
         const struct registration_limits limits = {64, limit == 0 ? 1 : limit};
         struct registration registration;
@@ -414,6 +475,8 @@ main(void)
         cmocka_unit_test(test_force_is_asked_for_before_validity_and_validity_after_it),
         cmocka_unit_test(test_a_dry_run_tells_the_errors_that_a_call_would_get),
         cmocka_unit_test(test_earlier_steps_hide_later_ones),
+        cmocka_unit_test(test_the_benchmark_pipelines_of_this_release_register),
+        cmocka_unit_test(test_a_pipeline_with_operators_of_a_later_release_is_refused_whole),
         cmocka_unit_test(test_every_failed_allocation_is_a_clean_end),
         cmocka_unit_test(test_every_failed_allocation_of_an_installation_is_a_clean_end),
     };

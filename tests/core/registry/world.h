@@ -15,7 +15,7 @@
 #include "wire/json.h"
 
 /* A server's registry without the server: payloads go in, reply bodies come out, and what installs
- * is installed. Payloads are written with ' for " and ` for ', to be readable in C. */
+ * is installed. Payloads are written with ' for ", ` for ' and ~ for `, to be readable in C. */
 struct world {
     struct registry *registry;
     struct registration last;
@@ -28,8 +28,17 @@ struct world {
 static inline void
 world_quote(struct buf *out, const char *text)
 {
+    static const char stands_for[][2] = {{'\'', '"'}, {'`', '\''}, {'~', '`'}};
+
     for (; *text != '\0'; text++) {
-        buf_byte(out, *text == '\'' ? '"' : *text == '`' ? '\'' : (uint8_t)*text);
+        char c = *text;
+
+        for (size_t i = 0; i < 3; i++) {
+            if (*text == stands_for[i][0]) {
+                c = stands_for[i][1];
+            }
+        }
+        buf_byte(out, (uint8_t)c);
     }
 }
 
@@ -63,9 +72,8 @@ world_send_raw(struct world *world, struct slice payload)
     buf_byte(&world->body, '\0');
     assert_false(world->body.failed);
     arena_reset(&world->arena);
-    assert_int_equal(json_parse(&world->reply,
-                                slice_of(world->body.data, world->body.size - 1), 128,
-                                &world->arena, NULL),
+    assert_int_equal(json_parse(&world->reply, slice_of(world->body.data, world->body.size - 1),
+                                128, &world->arena, NULL),
                      BV_OK);
     if (world->last.installs) {
         assert_non_null(world->last.next);
@@ -167,20 +175,20 @@ world_expect_warning(struct world *world, const char *payload, const char *path,
 /* ---- pieces of payloads ---- */
 
 #define EVENT(name, fields) "{'kind':'event','name':'" name "','schema':{'fields':{" fields "}}}"
-#define TX                                                                                        \
-    "{'kind':'event','name':'Tx','schema':{'fields':{'user_id':'str','amount':'f64','n':'i64',"  \
+#define TX                                                                                         \
+    "{'kind':'event','name':'Tx','schema':{'fields':{'user_id':'str','amount':'f64','n':'i64',"    \
     "'ok':'bool','raw':'bytes','extra':'json'},'optional_fields':['ok']}}"
-#define TABLE_ON(name, upstream, keys, before, agg)                                               \
-    "{'kind':'derivation','name':'" name "','output_kind':'table','upstreams':['" upstream        \
-    "'],'ops':[" before "{'op':'group_by','keys':[" keys "],'agg':{" agg                          \
+#define TABLE_ON(name, upstream, keys, before, agg)                                                \
+    "{'kind':'derivation','name':'" name "','output_kind':'table','upstreams':['" upstream         \
+    "'],'ops':[" before "{'op':'group_by','keys':[" keys "],'agg':{" agg                           \
     "}}],'table_primary_key':[" keys "]}"
-#define TABLE(name, agg)         TABLE_ON(name, "Tx", "'user_id'", "", agg)
-#define DERIVED(name, upstream, ops)                                                              \
-    "{'kind':'derivation','name':'" name "','output_kind':'event','upstreams':['" upstream        \
+#define TABLE(name, agg) TABLE_ON(name, "Tx", "'user_id'", "", agg)
+#define DERIVED(name, upstream, ops)                                                               \
+    "{'kind':'derivation','name':'" name "','output_kind':'event','upstreams':['" upstream         \
     "'],'ops':[" ops "]}"
-#define NODES(nodes)       "{'nodes':[" nodes "]}"
-#define FORCED(nodes)      "{'nodes':[" nodes "],'force':true}"
-#define DRY(nodes)         "{'nodes':[" nodes "],'dry_run':true}"
-#define COUNT(name)        "'" name "':{'op':'count'}"
+#define NODES(nodes)  "{'nodes':[" nodes "]}"
+#define FORCED(nodes) "{'nodes':[" nodes "],'force':true}"
+#define DRY(nodes)    "{'nodes':[" nodes "],'dry_run':true}"
+#define COUNT(name)   "'" name "':{'op':'count'}"
 
 #endif
