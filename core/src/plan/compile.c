@@ -110,8 +110,8 @@ compile_table(struct plan_table *out, struct plan *plan, const struct resolved_s
         return no_memory(err);
     }
     arena_init(&out->layout->arena, 4096, 0);
-    enum bv_status status =
-        share_table(out, table, source->graph, table_before(past, table->name), &plan->arena, err);
+    enum bv_status status = share_table(out, table, source->graph, table_before(past, table->name),
+                                        plan->registry->version, &plan->arena, err);
 
     if (status == BV_OK && !plan_layout_place(out->layout)) {
         status = no_memory(err);

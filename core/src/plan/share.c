@@ -9,8 +9,10 @@
  *   2. features with one possible accumulator per use;
  *   3. features with a choice (mean reads sums or moments) take what is there by now.
  *
- * An accumulator's identity is text: name, inputs with their types, predicate, parameters. It is
- * compared within a table and over schema changes, so it must not mention a node's number.
+ * An accumulator's identity is text: name, inputs with their types, predicate, parameters, and,
+ * when it was added to a table that was there already, the registry version that added it: a new
+ * feature starts empty (wire.md V37), so it shares only with what is as new as itself. Identities
+ * are compared within a table and over schema changes, so they must not mention a node's number.
  */
 #include "plan/share.h"
 
@@ -22,6 +24,7 @@ struct share {
     const struct resolved_table *table;
     const struct expr_graph *graph;
     struct plan_layout *layout;
+    uint64_t since; /* version that adds to a table that was there; 0: the table is new */
     uint32_t group_capacity;
     uint32_t *step_capacities; /* per group */
     struct buf text;
@@ -121,6 +124,9 @@ describe(struct plan_step *out, struct share *share, const struct resolved_featu
             buf_printf(&share->text, "%02x", config[i]);
         }
     }
+    if (share->since != 0) {
+        buf_printf(&share->text, " since %llu", (unsigned long long)share->since);
+    }
     out->config = config;
     out->identity = buf_slice(&share->text);
     return share->text.failed ? no_memory(share) : BV_OK;
@@ -169,9 +175,9 @@ add_step(uint32_t *out, struct share *share, uint32_t group_index, struct plan_s
     return BV_OK;
 }
 
-/* The accumulator this use read before the change, NULL when it is new. */
-static const struct agg_accumulator *
-former_choice(const struct plan_table *before, const struct resolved_feature *feature, unsigned use)
+/* The step this use read before the change, NULL when the feature is new. */
+static const struct plan_step *
+former_step(const struct plan_table *before, const struct resolved_feature *feature, unsigned use)
 {
     if (before == NULL) {
         return NULL;
@@ -181,10 +187,29 @@ former_choice(const struct plan_table *before, const struct resolved_feature *fe
 
         if (slice_equal(old->name, feature->name) && old->op == feature->op && !old->is_blind &&
             old->window_ms == feature->window_ms) {
-            return before->layout->groups[old->group].steps[old->steps[use]].accumulator;
+            return &before->layout->groups[old->group].steps[old->steps[use]];
         }
     }
     return NULL;
+}
+
+/* What was there keeps its accumulator, under the identity it had. */
+static enum bv_status
+place_former(struct plan_feature *out, struct share *share, const struct resolved_feature *feature,
+             const struct plan_step *former, unsigned use_index)
+{
+    struct plan_step step;
+    enum bv_status status =
+        describe(&step, share, feature, &feature->op->uses[use_index], former->accumulator);
+
+    if (status != BV_OK) {
+        return status;
+    }
+    step.identity = former->identity;
+    out->steps[use_index] = find_step(&share->layout->groups[out->group], step.identity);
+    return out->steps[use_index] != UINT32_MAX
+               ? BV_OK
+               : add_step(&out->steps[use_index], share, out->group, &step);
 }
 
 static enum bv_status
@@ -192,15 +217,14 @@ place_use(struct plan_feature *out, struct share *share, const struct resolved_f
           const struct plan_table *before, unsigned use_index)
 {
     const struct agg_use *use = &feature->op->uses[use_index];
-    const struct agg_accumulator *former = former_choice(before, feature, use_index);
-    struct plan_step first = {0};
+    const struct plan_step *former = former_step(before, feature, use_index);
     struct plan_step step;
     enum bv_status status = BV_OK;
 
+    if (former != NULL) {
+        return place_former(out, share, feature, former, use_index);
+    }
     for (size_t i = 0; i < 4 && use->any_of[i] != NULL; i++) {
-        if (former != NULL && use->any_of[i] != former) {
-            continue;
-        }
         status = describe(&step, share, feature, use, use->any_of[i]);
         if (status != BV_OK) {
             return status;
@@ -209,17 +233,9 @@ place_use(struct plan_feature *out, struct share *share, const struct resolved_f
         if (out->steps[use_index] != UINT32_MAX) {
             return BV_OK;
         }
-        if (first.accumulator == NULL) {
-            first = step;
-        }
     }
-    BV_ASSERT(first.accumulator != NULL);
-    /* The text buffer holds the last candidate's identity: describe the chosen one again. */
-    status = describe(&step, share, feature, use, first.accumulator);
-    if (status != BV_OK) {
-        return status;
-    }
-    return add_step(&out->steps[use_index], share, out->group, &step);
+    status = describe(&step, share, feature, use, use->any_of[0]);
+    return status == BV_OK ? add_step(&out->steps[use_index], share, out->group, &step) : status;
 }
 
 static enum bv_status
@@ -248,7 +264,7 @@ has_choice(const struct agg_op *op)
 static unsigned
 round_of(const struct plan_table *before, const struct resolved_feature *feature)
 {
-    if (former_choice(before, feature, 0) != NULL) {
+    if (former_step(before, feature, 0) != NULL) {
         return 0;
     }
     return has_choice(feature->op) ? 2 : 1;
@@ -265,10 +281,14 @@ empty_value(const char *text, struct arena *arena)
 
 enum bv_status
 share_table(struct plan_table *out, const struct resolved_table *table,
-            const struct expr_graph *graph, const struct plan_table *before, struct arena *arena,
-            struct bv_error *err)
+            const struct expr_graph *graph, const struct plan_table *before, uint64_t version,
+            struct arena *arena, struct bv_error *err)
 {
-    struct share share = {.table = table, .graph = graph, .layout = out->layout, .err = err};
+    struct share share = {.table = table,
+                          .graph = graph,
+                          .layout = out->layout,
+                          .since = before == NULL ? 0 : version,
+                          .err = err};
     uint32_t lifetime;
     enum bv_status status = BV_OK;
 

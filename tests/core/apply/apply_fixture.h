@@ -61,7 +61,9 @@ fixture_send(struct fixture *f, struct request request)
     buf_clear(&f->input);
     assert_true(buf_reserve(&f->input, request.payload.size + ROW_SLACK));
     memset(f->input.data, 0, request.payload.size + ROW_SLACK);
-    memcpy(f->input.data, request.payload.data, request.payload.size);
+    if (request.payload.size != 0) {
+        memcpy(f->input.data, request.payload.data, request.payload.size);
+    }
     request.payload.data = f->input.data;
     if (request.encoding == 0) {
         request.encoding = ENCODING_JSON;

@@ -96,7 +96,7 @@ test_a_batch_applies_like_single_pushes(void **state)
     engine_digest(one.engine, &left);
     engine_digest(many.engine, &right);
     assert_memory_equal(&left, &right, sizeof left);
-    assert_int_equal(left.entities, 37 + 1 + 37 * 11);
+    assert_int_equal(left.entities, 19 + 1 + 19 * 11);
     fixture_close(&one);
     fixture_close(&many);
 }

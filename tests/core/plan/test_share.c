@@ -42,14 +42,19 @@ test_predicates_windows_and_fields_keep_accumulators_apart(void **state)
     fixture_compile(
         &f,
         FEATURE("a", "count") "," FEATURE_OF("b", "count", "\"where\":\"(n > 1)\"") "," FEATURE_OF("c", "count", "\"where\":\"((n) > 1)\"") "," FEATURE_OF(
-            "d", "count", "\"window\":\"1h\"") "," FEATURE_OF("e", "count",
-                                                              "\"window\":\"1h\",\"where\":\"(n > "
-                                                              "1)\"") "," FEATURE_OF("f", "sum",
-                                                                                     AMOUNT) "," FEATURE_OF("g",
-                                                                                                            "sum",
-                                                                                                            "\"field\":\"n\"") "," FEATURE_OF("h",
-                                                                                                                                              "count",
-                                                                                                                                              "\"window\":\"60m\""));
+            "d", "count",
+            "\"window\":\"1h\"") "," FEATURE_OF("e", "count",
+                                                "\"window\":\"1h\",\"where\":\"(n > "
+                                                "1)\"") "," FEATURE_OF("f", "sum",
+                                                                       AMOUNT) "," FEATURE_OF("g",
+                                                                                              "sum",
+                                                                                              "\"fi"
+                                                                                              "eld"
+                                                                                              "\":"
+                                                                                              "\"n"
+                                                                                              "\"") "," FEATURE_OF("h",
+                                                                                                                   "count",
+                                                                                                                   "\"window\":\"60m\""));
     /* lifetime: count, count where (shared by b and c), two sums; 1h = 60m: count, count where */
     assert_int_equal(fixture_accumulators(&f), 6);
     assert_int_equal(fixture_table(&f)->layout->group_count, 2);
@@ -93,6 +98,29 @@ test_what_was_there_keeps_its_accumulators(void **state)
     fixture_deinit(&f);
 }
 
+/* New features start empty, so they share with each other and not with what has a past. */
+static void
+test_new_features_share_only_with_new_ones(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    fixture_init(&f);
+    fixture_compile(&f, FEATURE_OF("s", "sum", AMOUNT));
+    fixture_compile(&f, FEATURE_OF("s", "sum", AMOUNT) "," FEATURE_OF(
+                            "t", "sum", AMOUNT) "," FEATURE_OF("u", "mean", AMOUNT));
+    assert_int_equal(fixture_accumulators(&f), 2);
+    const struct plan_table *table = fixture_table(&f);
+
+    assert_int_equal(table->features[1].steps[0], table->features[2].steps[0]);
+    assert_int_not_equal(table->features[0].steps[0], table->features[1].steps[0]);
+    fixture_compile(
+        &f, FEATURE_OF("s", "sum", AMOUNT) "," FEATURE_OF("t", "sum", AMOUNT) "," FEATURE_OF(
+                "u", "mean", AMOUNT) "," FEATURE_OF("v", "sum", AMOUNT));
+    assert_int_equal(fixture_accumulators(&f), 3);
+    fixture_deinit(&f);
+}
+
 static void
 test_a_feature_without_its_column_is_blind(void **state)
 {
@@ -116,6 +144,7 @@ main(void)
         cmocka_unit_test(test_predicates_windows_and_fields_keep_accumulators_apart),
         cmocka_unit_test(test_ratio_shares_its_counts),
         cmocka_unit_test(test_what_was_there_keeps_its_accumulators),
+        cmocka_unit_test(test_new_features_share_only_with_new_ones),
         cmocka_unit_test(test_a_feature_without_its_column_is_blind),
     };
 
