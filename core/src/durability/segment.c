@@ -228,10 +228,7 @@ segment_prepare(struct segment *segment, uint64_t ahead, uint64_t max_bytes, boo
     size -= size % SEGMENT_PAGE_SIZE;
     enum bv_status status =
         os_write_zeros(segment->os, segment->fd, segment->path, segment->prepared, size, &failure);
-    if (status == BV_OK) {
-        /* Here rather than in the next group's sync, which somebody waits for. */
-        status = segment_sync(segment, &failure);
-    } else if (failure.os_errno == ENOSPC || failure.os_errno == EDQUOT) {
+    if (status != BV_OK && (failure.os_errno == ENOSPC || failure.os_errno == EDQUOT)) {
         *full = true;
         return BV_OK;
     }

@@ -69,8 +69,9 @@ enum bv_status segment_create(struct segment *out, struct os *os, const char *di
 enum bv_status segment_write(struct segment *segment, const struct iovec *parts, int part_count,
                              uint64_t size, bool sync, struct bv_error *err);
 enum bv_status segment_sync(struct segment *segment, struct bv_error *err);
-/* Writes zeros ahead of the position, at most max_bytes, until `ahead` bytes are prepared. *full is
- * set (and BV_OK returned) when the disk has no room for them: groups may still fit. */
+/* Writes zeros ahead of the position, at most max_bytes, until `ahead` bytes are prepared. Not
+ * synced: the next group's sync carries the new blocks as well. *full is set (and BV_OK returned)
+ * when the disk has no room for them: groups may still fit. */
 enum bv_status segment_prepare(struct segment *segment, uint64_t ahead, uint64_t max_bytes,
                                bool *full, struct bv_error *err);
 void segment_close(struct segment *segment);

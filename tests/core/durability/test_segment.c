@@ -148,7 +148,7 @@ test_zeros_are_prepared_in_slices_and_a_full_disk_is_told(void **state)
     os_fault_set_next(&fault, OS_CALL_WRITE, (struct os_fault_rule){1, 1, ENOSPC, 0});
     assert_int_equal(segment_prepare(&segment, 131072, 1 << 20, &full, NULL), BV_OK);
     assert_true(full);
-    os_fault_set_next(&fault, OS_CALL_SYNC, (struct os_fault_rule){1, 1, EIO, 0});
+    os_fault_set_next(&fault, OS_CALL_WRITE, (struct os_fault_rule){1, 1, EIO, 0});
     assert_int_equal(segment_prepare(&segment, 131072, 1 << 20, &full, NULL), BV_IO);
     segment_close(&segment);
     memory_os_deinit(&memory);
