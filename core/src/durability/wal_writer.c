@@ -281,7 +281,8 @@ prepare_target(const struct wal *wal)
 }
 
 /* Zeros ahead when less than half of the target (idle) or a quarter (busy) is left. Nothing is
- * prepared before the first group: a boot does not pay for it. */
+ * prepared before the first group: a boot does not pay for it. Under policy os nobody waits for a
+ * sync, and zeros would only be written twice. */
 static enum bv_status
 prepare_if_low(struct wal *wal, bool is_idle, bool *has_worked, struct bv_error *err)
 {
@@ -290,7 +291,7 @@ prepare_if_low(struct wal *wal, bool is_idle, bool *has_worked, struct bv_error 
                          ? wal->segment.prepared - wal->segment.position
                          : 0;
 
-    if (wal->is_disk_full || wal->segment.position == SEGMENT_PAGE_SIZE ||
+    if (!wal->is_always || wal->is_disk_full || wal->segment.position == SEGMENT_PAGE_SIZE ||
         ahead >= target / (is_idle ? 2 : 4)) {
         return BV_OK;
     }
