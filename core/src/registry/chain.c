@@ -122,7 +122,8 @@ chain_hint(const struct chain *chain, struct slice name, struct report *report)
 {
     struct slice near;
 
-    if (names_nearest(&near, &chain->names, name) && chain_find(chain, near) != NULL) {
+    if (report_has_room(report) && names_nearest(&near, &chain->names, name) &&
+        chain_find(chain, near) != NULL) {
         report_hint(report, "did you mean \"%s\"?", bv_error_quote(near));
     }
 }

@@ -54,9 +54,29 @@ is_bound(const struct value *v)
            ((v->kind == VALUE_I64 && v->as.i64 > 0) || (v->kind == VALUE_LIST && v->length > 0));
 }
 
+/* One group_by while its features are looked at. */
+struct site {
+    const struct value *node, *op;
+    uint32_t node_index, op_index;
+};
+
+/* Only for a refusal: a node may have any number of members to search for its name. */
+static void
+path_of_feature(struct report *report, const struct site *site, struct slice feature)
+{
+    const struct value *name = value_find(site->node, "name");
+
+    report_path(report, "nodes[%u].", site->node_index);
+    if (name != NULL && name->kind == VALUE_STR && name->length > 0) {
+        report_path_append(report, "%s.", bv_error_quote(value_slice(name)));
+    }
+    report_path_append(report, "ops[%u].agg.%s", site->op_index, bv_error_quote(feature));
+}
+
 /* The check of one feature: false when it is refused. */
 static bool
-check_feature(const struct value *spec, struct report *report)
+check_feature(const struct site *site, struct slice feature, const struct value *spec,
+              struct report *report)
 {
     const struct value *name = value_find(spec, "op");
     const struct value *params = value_find(spec, "params");
@@ -69,6 +89,7 @@ check_feature(const struct value *spec, struct report *report)
     const char *param = bound_of(op);
 
     if (param != NULL && (params == NULL || !is_bound(value_find(params, param)))) {
+        path_of_feature(report, site, feature);
         report_hint(report, "give \"%s\", or windowed=\"60s\"", param);
         report_error(report, BV_UNBOUNDED_OP, "unbounded",
                      "`%s` requires explicit memory bound in v0: give `%s`, or a window "
@@ -79,6 +100,7 @@ check_feature(const struct value *spec, struct report *report)
     if (agg_op_find(op) == NULL) {
         const char *near = agg_op_suggest(op);
 
+        path_of_feature(report, site, feature);
         if (near != NULL) {
             report_hint(report, "did you mean \"%s\"?", near);
         }
@@ -91,24 +113,11 @@ check_feature(const struct value *spec, struct report *report)
     return true;
 }
 
-static void
-path_of_feature(struct report *report, const struct value *node, uint32_t index, uint32_t op,
-                struct slice feature)
-{
-    const struct value *name = value_find(node, "name");
-
-    report_path(report, "nodes[%u].", index);
-    if (name != NULL && name->kind == VALUE_STR && name->length > 0) {
-        report_path_append(report, "%s.", bv_error_quote(value_slice(name)));
-    }
-    report_path_append(report, "ops[%u].agg.%s", op, bv_error_quote(feature));
-}
-
 /* Features in ascending order. False when one is refused or memory is spent. */
 static bool
-check_op(const struct value *node, uint32_t index, uint32_t op_index, struct report *report)
+check_op(const struct site *site, struct report *report)
 {
-    const struct value *agg = value_find(&value_find(node, "ops")->as.items[op_index], "agg");
+    const struct value *agg = value_find(site->op, "agg");
 
     if (agg == NULL || agg->kind != VALUE_MAP) {
         return true;
@@ -129,8 +138,7 @@ check_op(const struct value *node, uint32_t index, uint32_t op_index, struct rep
         if (i + 1 < agg->length && slice_equal(name, value_slice(&sorted[i + 1]->key))) {
             continue;
         }
-        path_of_feature(report, node, index, op_index, name);
-        if (!check_feature(&sorted[i]->value, report)) {
+        if (!check_feature(site, name, &sorted[i]->value, report)) {
             return false;
         }
     }
@@ -150,7 +158,10 @@ governance_check(const struct value *nodes, struct report *report)
             continue;
         }
         for (uint32_t j = 0; j < ops->length; j++) {
-            if (!check_op(node, i, j, report)) {
+            const struct site site = {
+                .node = node, .op = &ops->as.items[j], .node_index = i, .op_index = j};
+
+            if (!check_op(&site, report)) {
                 return !report->is_out_of_memory;
             }
         }

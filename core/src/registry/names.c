@@ -13,7 +13,7 @@
  */
 
 #define NEAREST_LENGTH_MAX 48
-#define NEAREST_NAMES_MAX  4096
+#define NEAREST_NAMES_MAX  1024
 
 void
 names_init(struct names *names, struct arena *arena)
@@ -138,6 +138,9 @@ names_nearest(struct slice *out, const struct names *names, struct slice wanted)
             continue;
         }
         seen++;
+        if (entry->name.size > wanted.size + best || wanted.size > entry->name.size + best) {
+            continue;
+        }
         unsigned d = distance(entry->name, wanted);
 
         if (d < best || (found && d == best && slice_compare(entry->name, *out) < 0)) {

@@ -24,6 +24,12 @@ struct report {
 };
 
 void report_init(struct report *report, struct arena *arena);
+/* Is another error going to be kept? If not, no hint need be looked for. */
+static inline bool
+report_has_room(const struct report *report)
+{
+    return report->error_count < REPORT_FINDINGS_MAX;
+}
 /* The path of the next finding, printf style. */
 void report_path(struct report *report, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

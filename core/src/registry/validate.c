@@ -247,7 +247,7 @@ check_upstreams(const struct draft *draft, const struct names *index, bool is_or
                              bv_error_quote(node->upstreams[j]), at);
                 continue;
             }
-            if (names_nearest(&near, index, node->upstreams[j])) {
+            if (report_has_room(report) && names_nearest(&near, index, node->upstreams[j])) {
                 report_hint(report, "did you mean \"%s\"?", bv_error_quote(near));
             }
             report_error(report, BV_INVALID_REGISTRATION, "upstream_unknown",
