@@ -122,23 +122,27 @@ segment_find(unsigned *place, struct index_bucket *segment, uint64_t hash, uint3
 }
 
 /* Deals the entries of `from` into `low` and, by the hash's bit at `depth`, `high`; with `high`
- * NULL all stay in `low`. False when one finds no place: chance cannot do that. */
-static bool
+ * NULL all stay in `low`. Entries come in the order in which they lie, from the start of a row of
+ * full buckets: then each finds its old place free or a better one, so none can be left over. */
+static void
 deal(const struct index *index, const struct index_bucket *from, unsigned depth,
      struct index_bucket *low, struct index_bucket *high)
 {
-    uint32_t refs[SEGMENT_PLACES + PREFETCH_AHEAD];
+    uint32_t refs[SEGMENT_PLACES + PREFETCH_AHEAD] = {0}; /* behind the last: page 0, harmless */
     unsigned count = 0;
+    unsigned start = 0;
 
-    for (unsigned i = 0; i < INDEX_BUCKETS; i++) {
-        for (unsigned k = 0; k < from[i].fill; k++) {
-            if (from[i].ref[k] != 0) {
-                refs[count++] = from[i].ref[k];
+    while (from[start].fill == INDEX_PLACES) {
+        start++; /* invariant 3 ends it */
+    }
+    for (unsigned i = 1; i <= INDEX_BUCKETS; i++) {
+        const struct index_bucket *bucket = &from[(start + i) & (INDEX_BUCKETS - 1)];
+
+        for (unsigned k = 0; k < bucket->fill; k++) {
+            if (bucket->ref[k] != 0) {
+                refs[count++] = bucket->ref[k];
             }
         }
-    }
-    for (unsigned i = 0; i < PREFETCH_AHEAD; i++) {
-        refs[count + i] = 0; /* page 0: harmless */
     }
     for (unsigned i = 0; i < count; i++) {
         const uint64_t key_at = (uint64_t)refs[i + PREFETCH_AHEAD] * PAGE_UNIT_BYTES;
@@ -146,12 +150,10 @@ deal(const struct index *index, const struct index_bucket *from, unsigned depth,
         __builtin_prefetch(index->base + key_at + index->key_offset);
         const uint64_t hash = index->hash_of(index->owner, refs[i]);
         const bool is_high = high != NULL && (hash >> (63 - depth)) & 1;
+        const bool is_placed = segment_put(is_high ? high : low, hash, refs[i]);
 
-        if (!segment_put(is_high ? high : low, hash, refs[i])) {
-            return false;
-        }
+        BV_ASSERT(is_placed);
     }
-    return true;
 }
 
 /* ---- growing ---- */
@@ -215,12 +217,7 @@ segment_split(struct index *index, uint64_t hash)
     }
     memcpy(copy, segment, sizeof copy);
     segment_clear(segment, depth + 1);
-    if (!deal(index, copy, depth, segment, segment_at(index, new_ref))) {
-        memcpy(segment, copy, sizeof copy);
-        pages_release(index->pages, new_ref, INDEX_SEGMENT_BYTES);
-        index->segment_count--;
-        return false;
-    }
+    deal(index, copy, depth, segment, segment_at(index, new_ref));
     index->split_count++;
     index->early_split_count += copy[NOTE_COUNT].note < EARLY_SPLIT_COUNT;
     if (depth == index->depth) {
@@ -271,10 +268,7 @@ segment_sweep(struct index *index, struct index_bucket *segment)
 
     memcpy(copy, segment, sizeof copy);
     segment_clear(segment, depth);
-    if (!deal(index, copy, depth, segment, NULL)) {
-        /* Another order of the same entries did fit: keep it, tombstones and all. */
-        memcpy(segment, copy, sizeof copy);
-    }
+    deal(index, copy, depth, segment, NULL);
 }
 
 void

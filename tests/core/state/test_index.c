@@ -178,6 +178,56 @@ test_equal_hashes_are_refused_at_the_bound_and_nothing_is_lost(void **state)
     close_index(&index, pages);
 }
 
+/* A row of full buckets that runs over the segment's end, and an entry pushed behind it. Dealt out
+ * from bucket 0 the entry would come first, take a place the row needs, and leave one over. */
+static void
+test_a_full_row_over_the_end_survives_a_split(void **state)
+{
+    struct index index = {0};
+    struct pages *pages = open_index(&index);
+    const uint32_t row = INDEX_PROBE_MAX * INDEX_PLACES;
+
+    for (uint32_t i = 1; i <= row; i++) {
+        hashes.of[i] = 120 | (uint64_t)i << 16;
+        assert_true(index_insert(&index, hashes.of[i], i));
+    }
+    hashes.of[row + 1] = 0 | (uint64_t)(row + 1) << 16;
+    assert_true(index_insert(&index, hashes.of[row + 1], row + 1));
+    /* One more, of the other half: the row must be dealt out again to let it in. */
+    hashes.of[row + 2] = 120 | 1ull << 63;
+    assert_true(index_insert(&index, hashes.of[row + 2], row + 2));
+    assert_true(index.split_count == 1);
+    for (uint32_t i = 1; i <= row + 2; i++) {
+        assert_true(has(&index, hashes.of[i], i));
+    }
+    close_index(&index, pages);
+}
+
+static void
+test_tombstones_are_swept_out(void **state)
+{
+    struct index index = {0};
+    struct pages *pages = open_index(&index);
+    const struct index_bucket *segment;
+    unsigned tombstones = 0;
+
+    for (uint32_t i = 1; i <= 900; i++) {
+        hashes.of[i] = scramble(i);
+        assert_true(index_insert(&index, hashes.of[i], i));
+    }
+    assert_true(index.split_count == 0);
+    for (uint32_t i = 1; i <= 900; i++) {
+        index_remove(&index, hashes.of[i], i);
+        assert_false(has(&index, hashes.of[i], i));
+    }
+    segment = index_segment(&index, 0);
+    for (unsigned i = 0; i < INDEX_BUCKETS; i++) {
+        tombstones += segment[i].tombstones;
+    }
+    assert_true(tombstones < 100);
+    close_index(&index, pages);
+}
+
 static void
 test_each_refused_page_leaves_the_index_whole(void **state)
 {
@@ -215,6 +265,8 @@ main(void)
         cmocka_unit_test(test_a_ref_can_be_replaced),
         cmocka_unit_test(test_colliding_buckets_split_early_and_are_counted),
         cmocka_unit_test(test_equal_hashes_are_refused_at_the_bound_and_nothing_is_lost),
+        cmocka_unit_test(test_a_full_row_over_the_end_survives_a_split),
+        cmocka_unit_test(test_tombstones_are_swept_out),
         cmocka_unit_test(test_each_refused_page_leaves_the_index_whole),
     };
 
