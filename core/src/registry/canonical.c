@@ -1,11 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "registry/canonical.h"
-
-#include <stdlib.h>
-
-#include "registry/list.h"
-#include "wire/json.h"
-
 /* Descriptors as canonical JSON: for comparing definitions, and for the log.
  *
  * Enters:  descriptors whose ops are canonical already (shape_ops.c).
@@ -13,6 +6,12 @@
  *
  * The log's form must be readable by every later release: members are added, never changed.
  */
+#include "registry/canonical.h"
+
+#include <stdlib.h>
+
+#include "registry/list.h"
+#include "wire/json.h"
 
 void
 canonical_write_names(struct buf *out, const struct slice *names, size_t count)

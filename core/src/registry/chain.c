@@ -1,10 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "registry/chain.h"
-
-#include "registry/list.h"
-#include "util/assert.h"
-#include "wire/json.h"
-
 /* Walks the ops of a derivation over the columns of its input.
  *
  * Enters:  the columns of the upstream and canonical ops.
@@ -16,6 +10,11 @@
  *   (2) Every live column's node belongs to `graph`; an absent column's is the literal null.
  *   (3) Ops never change a shared chain: chain_copy comes first.
  */
+#include "registry/chain.h"
+
+#include "registry/list.h"
+#include "util/assert.h"
+#include "wire/json.h"
 
 /* One op being applied. */
 struct step {

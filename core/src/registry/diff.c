@@ -1,4 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* The difference between a payload and the registry in force: names first, then definitions.
+ *
+ * Enters:  descriptors with their canonical text.
+ * Leaves:  sorted entries, and the fate of every node.
+ *
+ * Invariants
+ *   (1) Equal canonical text, equal definition: such a node has no entry.
+ *   (2) Every difference has an entry; a destructive one makes the node DIFF_IS_REPLACED (V36).
+ *   (3) The result does not depend on any order but that of names (V39).
+ */
 #include "registry/diff.h"
 
 #include <stdio.h>
@@ -10,17 +20,6 @@
 #include "registry/names.h"
 #include "util/assert.h"
 #include "wire/json.h"
-
-/* The difference between a payload and the registry in force: names first, then definitions.
- *
- * Enters:  descriptors with their canonical text.
- * Leaves:  sorted entries, and the fate of every node.
- *
- * Invariants
- *   (1) Equal canonical text, equal definition: such a node has no entry.
- *   (2) Every difference has an entry; a destructive one makes the node DIFF_IS_REPLACED (V36).
- *   (3) The result does not depend on any order but that of names (V39).
- */
 
 /* A chain of derived events that were all renamed is paired one step a pass. */
 #define RENAME_PASSES_MAX 16

@@ -1,12 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "registry/diff_node.h"
-
-#include <stdio.h>
-
-#include "registry/canonical.h"
-#include "util/assert.h"
-#include "wire/json.h"
-
 /* One descriptor, then and now (wire.md 4.6, step 4, with V36).
  *
  * Enters:  two descriptors of one name whose canonical texts differ.
@@ -16,6 +8,13 @@
  * Derivations know no additive change but new features: what a filter or a column means is part of
  * every value already counted.
  */
+#include "registry/diff_node.h"
+
+#include <stdio.h>
+
+#include "registry/canonical.h"
+#include "util/assert.h"
+#include "wire/json.h"
 
 struct pair {
     struct diff *diff;

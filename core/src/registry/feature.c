@@ -1,10 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "registry/feature.h"
-
-#include <stdio.h>
-
-#include "wire/number.h"
-
 /* One feature: every reason to refuse it, then its place in the graph.
  *
  * Enters:  a canonical spec, the columns of its table, the operator's row.
@@ -14,6 +8,11 @@
  * the specification: durations, then columns, then counts, the window's rule, then the operator's
  * own parameters, the window's text, and the predicate last.
  */
+#include "registry/feature.h"
+
+#include <stdio.h>
+
+#include "wire/number.h"
 
 struct judge {
     const struct feature_site *site;

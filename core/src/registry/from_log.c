@@ -1,12 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <stdlib.h>
-
-#include "registry/canonical.h"
-#include "registry/registration.h"
-#include "registry/resolve.h"
-#include "registry/validate.h"
-#include "wire/json.h"
-
 /* From the JSON of a log record back to a registry.
  *
  * Enters:  {"fresh":[..],"nodes":[..],"renamed":[[from,to]..],"version":N}
@@ -17,6 +9,13 @@
  * what the log says. Policy (bounds, names, governance) was judged before the record was written
  * and is not judged again, so that a stricter release still reads an older log (server.md D56).
  */
+#include <stdlib.h>
+
+#include "registry/canonical.h"
+#include "registry/registration.h"
+#include "registry/resolve.h"
+#include "registry/validate.h"
+#include "wire/json.h"
 
 static enum bv_status
 corrupt(struct bv_error *err, const char *what)

@@ -1,10 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <stdlib.h>
-
-#include "agg/op.h"
-#include "registry/draft.h"
-#include "registry/list.h"
-
 /* Memory governance (operators.md 4.2, step A): an operator that keeps a number of values must say
  * how many, and an operator that nobody knows cannot promise anything.
  *
@@ -13,6 +7,11 @@
  *
  * A feature with any window string is passed over: its panes bound what it keeps.
  */
+#include <stdlib.h>
+
+#include "agg/op.h"
+#include "registry/draft.h"
+#include "registry/list.h"
 
 /* The parameter that bounds an operator's memory. By name, because the rule also speaks of
  * operators that this build does not have. */

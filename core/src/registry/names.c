@@ -1,8 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "registry/names.h"
-
-#include "util/assert.h"
-
 /* Names to indices, and the nearest name for a hint.
  *
  * Enters:  names that live as long as the arena.
@@ -11,6 +7,9 @@
  *
  * Invariant: at most three quarters of the places are taken, so every search ends.
  */
+#include "registry/names.h"
+
+#include "util/assert.h"
 
 #define NEAREST_LENGTH_MAX 48
 #define NEAREST_NAMES_MAX  1024

@@ -1,15 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "registry/registration.h"
-
-#include <stdlib.h>
-
-#include "registry/canonical.h"
-#include "registry/list.h"
-#include "registry/resolve.h"
-#include "registry/validate.h"
-#include "util/assert.h"
-#include "wire/json.h"
-
 /* One registration, from payload to verdict (wire.md 4.4, steps 2 to 11).
  *
  * Enters:  a payload and the registry in force, which is only read.
@@ -26,6 +15,16 @@
  *   (2) `next` is what registry_from_log makes of log_json: recovery cannot come out different.
  *   (3) A table keeps its state by name unless it is in `fresh`.
  */
+#include "registry/registration.h"
+
+#include <stdlib.h>
+
+#include "registry/canonical.h"
+#include "registry/list.h"
+#include "registry/resolve.h"
+#include "registry/validate.h"
+#include "util/assert.h"
+#include "wire/json.h"
 
 #define BODY_PATH "<body>"
 

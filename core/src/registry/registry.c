@@ -1,17 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "registry/registry.h"
-
-#include <stdlib.h>
-
-#include "registry/names.h"
-#include "registry/registration.h"
-
 /* The registry as an object: made empty, looked up, destroyed.
  *
  * Enters:  a version; descriptors come from log.c.
  * Leaves:  descriptors by name.
  * Owner:   whoever created it. Const from then on, and safe to read from any thread.
  */
+#include "registry/registry.h"
+
+#include <stdlib.h>
+
+#include "registry/names.h"
+#include "registry/registration.h"
 
 enum bv_status
 registry_create_within(struct registry **out, uint64_t version,

@@ -20,8 +20,8 @@ struct resolved_feature {
     const struct agg_op *op;
     const struct value *params; /* map, or NULL */
     unsigned input_count;       /* as the op's */
-    uint32_t
-        inputs[AGG_INPUTS_MAX]; /* nodes; EXPR_NODE_NONE: no such column, reads its empty value */
+    /* Nodes; EXPR_NODE_NONE: no such column, reads its empty value. */
+    uint32_t inputs[AGG_INPUTS_MAX];
     enum field_type input_types[AGG_INPUTS_MAX];
     uint32_t where;     /* node, EXPR_NODE_NONE: every event */
     uint64_t window_ms; /* 0: lifetime */

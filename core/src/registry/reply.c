@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "registry/canonical.h"
-#include "registry/registration.h"
-#include "wire/json.h"
-
 /* The bodies of wire.md 4.9, with what V29, V34, V40, V44 and V66 add to them.
  *
  * Enters:  a registration that was prepared (apply may have set a later failure, of the log).
  * Leaves:  compact JSON with sorted members, byte-identical on both transports.
  */
+#include "registry/canonical.h"
+#include "registry/registration.h"
+#include "wire/json.h"
 
 static void
 write_member(struct buf *out, const char *name, struct slice text, bool is_first)

@@ -1,13 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "registry/report.h"
-
-#include <stdarg.h>
-#include <stdio.h>
-#include <string.h>
-
-#include "util/assert.h"
-#include "util/utf8.h"
-
 /* The findings about one payload.
  *
  * Enters:  paths and sentences, from every judge of this room.
@@ -17,6 +8,14 @@
  * A finding that finds no memory sets is_out_of_memory instead: the registration then ends with
  * BV_NO_MEMORY, so no judge has to look at the result of a report.
  */
+#include "registry/report.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "util/assert.h"
+#include "util/utf8.h"
 
 void
 report_init(struct report *report, struct arena *arena)

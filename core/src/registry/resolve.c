@@ -1,11 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "registry/resolve.h"
-
-#include "registry/chain.h"
-#include "registry/feature.h"
-#include "registry/list.h"
-#include "util/assert.h"
-
 /* From names to nodes.
  *
  * Enters:  descriptors in an order where upstreams come first.
@@ -20,6 +13,12 @@
  *   (1) chains[i] is made before any node that has i among its upstreams is looked at.
  *   (2) A shared chain (an event's, or that of a derivation without ops) is never changed.
  */
+#include "registry/resolve.h"
+
+#include "registry/chain.h"
+#include "registry/feature.h"
+#include "registry/list.h"
+#include "util/assert.h"
 
 struct resolver {
     struct registry *registry;

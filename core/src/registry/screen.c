@@ -1,6 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "registry/draft.h"
-
 /* What is refused by name before anything else is looked at: joins, unions, event time, node kinds
  * of older protocols (wire.md 4.4, steps 2 to 4).
  *
@@ -10,6 +8,7 @@
  * These passes run before the shape is known, so whatever does not look like what they look for is
  * passed over in silence: step 6 will name it.
  */
+#include "registry/draft.h"
 
 static bool
 is_text(const struct value *v, const char *text)

@@ -1,12 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <stdarg.h>
-#include <stdio.h>
-#include <string.h>
-
-#include "registry/draft.h"
-#include "registry/list.h"
-#include "registry/names.h"
-
 /* The shape of a payload (wire.md 4.4, step 6): from parsed JSON to descriptors.
  *
  * Enters:  the body of a registration, or the nodes of a log record.
@@ -18,6 +10,13 @@
  *   (2) A repeated known member is refused, an unknown one becomes a warning; repeated keys of free
  *       objects (fields, agg, mapping ...) keep the last value.
  */
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "registry/draft.h"
+#include "registry/list.h"
+#include "registry/names.h"
 
 bool
 shape_refuse(struct shape *shape, const char *format, ...)

@@ -1,13 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <stdlib.h>
-#include <stdio.h>
-#include <string.h>
-
-#include "agg/op.h"
-#include "registry/draft.h"
-#include "registry/list.h"
-#include "wire/json.h"
-
 /* The ops of a derivation in canonical form: members sorted, of repeated keys the last, unknown
  * members and parameters left out (with a warning), defaults filled in. Two ops mean the same to
  * the server exactly when their canonical JSON is the same text; what is not known today cannot
@@ -17,6 +8,14 @@
  * Leaves:  op objects with exactly the members of operators.md 6, or a refusal.
  * Owner:   the arena of the report.
  */
+#include <stdlib.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "agg/op.h"
+#include "registry/draft.h"
+#include "registry/list.h"
+#include "wire/json.h"
 
 enum body_kind { BODY_TEXT, BODY_NAMES, BODY_TEXTS, BODY_ANY, BODY_GROUP };
 

@@ -1,12 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "registry/validate.h"
-
-#include <stdio.h>
-
-#include "registry/list.h"
-#include "registry/names.h"
-#include "registry/resolve.h"
-
 /* The structural reasons to say no (wire.md 4.5, R1 to R5).
  *
  * Enters:  a draft: the whole pipeline as it will be.
@@ -15,6 +7,13 @@
  * A request describes the complete pipeline, so what is not in it will not be there: "known to the
  * server" of R3 and "existing derivations" of R5 come to the same as "in the payload".
  */
+#include "registry/validate.h"
+
+#include <stdio.h>
+
+#include "registry/list.h"
+#include "registry/names.h"
+#include "registry/resolve.h"
 
 #define NAME_SIZE_MAX 128
 
