@@ -27,15 +27,15 @@ find_lsn(const uint8_t *payload, size_t size, uint64_t *lsn)
         if (payload[at] != '"' || memcmp(payload + at, member, member_size) != 0) {
             continue;
         }
-        size_t digit = at + member_size;
+        size_t next = at + member_size;
         uint64_t value = 0;
 
-        if (payload[digit] < '0' || payload[digit] > '9') {
+        if (payload[next] < '0' || payload[next] > '9') {
             continue;
         }
-        for (; digit < size && payload[digit] >= '0' && payload[digit] <= '9'; digit++) {
+        for (; next < size && payload[next] >= '0' && payload[next] <= '9'; next++) {
             if (__builtin_mul_overflow(value, (uint64_t)10, &value) ||
-                __builtin_add_overflow(value, (uint64_t)(payload[digit] - '0'), &value)) {
+                __builtin_add_overflow(value, (uint64_t)(payload[next] - '0'), &value)) {
                 return false;
             }
         }

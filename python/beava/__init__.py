@@ -22,7 +22,6 @@ The public names are those of `__all__`; importing starts nothing, opens nothing
 
 from __future__ import annotations
 
-import logging as _logging
 from typing import TYPE_CHECKING, TypeAlias
 
 from ._agg import (
@@ -112,8 +111,6 @@ from ._table import table
 # For annotations: `def Clicks(c: Click) -> bv.Table`.
 Event: TypeAlias = _EventDerivation
 Table: TypeAlias = _EventDerivation | _TableDescriptor
-
-_logging.getLogger("beava").addHandler(_logging.NullHandler())
 
 if TYPE_CHECKING:
     __version__: str

@@ -138,6 +138,22 @@ class App:
         state = " (closed)" if self._closed else ""
         return f"<App {self._url or 'embedded'}{state}>"
 
+    @property
+    def http_url(self) -> str:
+        """Where the server answers HTTP: of a server that we started, or the URL that was given;
+        "" where it is not known."""
+        if self._transport_kind == "http":
+            return self._url or ""
+        return getattr(self._transport, "_http_url", "")
+
+    @property
+    def tcp_url(self) -> str:
+        """Where the server answers framed TCP; "" where it is not known."""
+        if self._transport_kind == "tcp":
+            return self._url or ""
+        tcp = getattr(self._transport, "_tcp", None)
+        return "" if tcp is None else f"tcp://{tcp.host}:{tcp.port}"
+
     # ---- life cycle ----
 
     def __enter__(self) -> App:
@@ -164,9 +180,9 @@ class App:
             try:
                 transport.close()
             except Exception as error:
-                import logging
+                from ._log import logger
 
-                logging.getLogger("beava").debug("closing: %r", error)
+                logger("beava").debug("closing: %r", error)
 
     def _require_transport(self) -> Any:
         if self._closed:

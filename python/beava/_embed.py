@@ -11,7 +11,6 @@ from __future__ import annotations
 import atexit
 import collections
 import json
-import logging
 import os
 import shutil
 import subprocess
@@ -24,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from ._errors import BinaryNotFoundError
+from ._log import logger
 
 __all__ = [
     "BinaryNotFoundError",
@@ -32,7 +32,7 @@ __all__ = [
     "teardown_process",
 ]
 
-_logger = logging.getLogger("beava.embed")
+_logger = logger("beava.embed")
 
 _STARTUP_TIMEOUT = 5.0
 _TAIL_LINES = 20
@@ -186,6 +186,11 @@ class _Output:
             self._changed.wait_for(lambda: self._is_over or len(self._addresses) == 2, timeout)
             return dict(self._addresses) if len(self._addresses) == 2 else None
 
+    def is_over(self) -> bool:
+        """Whether the server closed its output, which it does by ending."""
+        with self._changed:
+            return self._is_over
+
     def tail(self) -> str:
         with self._changed:
             return "\n".join(self._tail)
@@ -202,6 +207,14 @@ def _start_watcher(pid: int, root: Path) -> subprocess.Popen[bytes] | None:
         )
     except OSError:
         return None  # no shell here: the server then ends at close() and at exit
+
+
+def _status_soon(proc: subprocess.Popen[Any]) -> int | None:
+    """The exit status of a server whose output ended, which is a moment before it does."""
+    try:
+        return proc.wait(1.0)
+    except subprocess.TimeoutExpired:
+        return None
 
 
 def _startup_timeout(given: float) -> float:
@@ -258,7 +271,7 @@ def spawn_embedded_server(
     running.reader = output.thread
     addresses = output.wait_for_addresses(timeout)
     if addresses is None:
-        status = proc.poll()
+        status = _status_soon(proc) if output.is_over() else None
         proc.kill()
         teardown_process(proc)
         ended = "is running" if status is None else f"ended with status {status}"

@@ -8,7 +8,6 @@ Invariant: nothing is mutated by a step; every call returns a new derivation.
 from __future__ import annotations
 
 import copy
-import difflib
 import inspect
 import warnings
 from collections.abc import Callable
@@ -311,6 +310,8 @@ def _source(cls: type, kwargs: dict[str, Any]) -> type:
         )
     for name in kwargs:
         if name not in _SETTINGS:
+            import difflib
+
             near = difflib.get_close_matches(name, _SETTINGS, n=1)
             warnings.warn(
                 f"@bv.event on {cls.__name__}: unknown keyword {name!r} is ignored"

@@ -7,7 +7,6 @@ these is made, because it costs more time than the rest of the package.
 
 from __future__ import annotations
 
-import ipaddress
 import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -36,6 +35,8 @@ def _is_loopback(host: str | None) -> bool:
         return False
     if host == "localhost" or host.endswith(".localhost"):
         return True
+    import ipaddress
+
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -10,7 +10,6 @@ taken for the next one's.
 from __future__ import annotations
 
 import os
-import socket
 import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Protocol
@@ -77,6 +76,8 @@ class TcpTransport(Transport):
 
     def _connected(self) -> _Stream:
         if self._socket is None:
+            import socket  # the larger half of what importing this module would cost
+
             sock = socket.create_connection((self.host, self.port), timeout=self.timeout)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._socket = sock

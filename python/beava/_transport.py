@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from . import _embed
 from ._errors import BeavaError
 from ._http import HttpTransport
 from ._push_many import Chunk, PushSummary
@@ -46,8 +45,10 @@ class EmbedTransport(Transport):
         proc: subprocess.Popen[Any],
         *,
         spawn_env: dict[str, str] | None = None,
+        http_url: str = "",
     ) -> None:
         self._tcp = tcp
+        self._http_url = http_url
         self._proc = proc
         self._spawn_env = {} if spawn_env is None else spawn_env
         self._pid = os.getpid()
@@ -104,6 +105,8 @@ class EmbedTransport(Transport):
         """Closes the socket and stops the server, unless this is a fork of the one who owns it."""
         self._tcp.close()
         if self._pid == os.getpid():
+            from . import _embed
+
             _embed.teardown_process(self._proc)
 
 
@@ -116,10 +119,13 @@ def make_transport(
         ValueError: The scheme is not supported.
     """
     if url is None:
-        proc, _, tcp_url, env = _embed.spawn_embedded_server(test_mode=test_mode)
+        # Here, because most programs never start a server, and it loads much.
+        from . import _embed
+
+        proc, http_url, tcp_url, env = _embed.spawn_embedded_server(test_mode=test_mode)
         address = urlsplit(tcp_url)
         tcp = TcpTransport(address.hostname or _TCP_HOST, address.port or 0, timeout=timeout)
-        return EmbedTransport(tcp, proc, spawn_env=env)
+        return EmbedTransport(tcp, proc, spawn_env=env, http_url=http_url)
     parts = urlsplit(url)
     scheme = parts.scheme.lower()
     if scheme in ("http", "https"):

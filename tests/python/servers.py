@@ -114,7 +114,9 @@ class HttpServer(http.server.ThreadingHTTPServer):
 
 
 @contextlib.contextmanager
-def http_server(answer: Callable[[str, bytes], tuple[int, dict[str, str], bytes]]) -> Iterator[HttpServer]:
+def http_server(
+    answer: Callable[[str, bytes], tuple[int, dict[str, str], bytes]],
+) -> Iterator[HttpServer]:
     server = HttpServer(answer)
     try:
         yield server

@@ -5,10 +5,9 @@ other half of the cases lives in deferred_cases.py, which does)."""
 import functools
 from typing import Optional
 
+import beava as bv
 import deferred_cases
 import pytest
-
-import beava as bv
 from beava._payload import _descriptor_to_node
 
 
@@ -104,7 +103,7 @@ def test_optional_and_default_none_mean_the_event():
         return c.filter(bv.col("user_id") == "a")
 
     @bv.event
-    def B(c: "Optional[Click]"):
+    def B(c: "Click | None"):
         return c.filter(bv.col("user_id") == "a")
 
     @bv.event

@@ -11,9 +11,8 @@ import tempfile
 import time
 from pathlib import Path
 
-import pytest
-
 import beava as bv
+import pytest
 from beava import _embed
 
 BOUND = """

@@ -3,10 +3,9 @@ import copy
 import errno
 import pickle
 
+import beava as bv
 import httpx
 import pytest
-
-import beava as bv
 from beava import _errors
 from beava._errors import error_of_object, refusal, transport_failure
 

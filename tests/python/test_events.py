@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 import datetime
 
-import pytest
-
 import beava as bv
+import pytest
 from beava._events import EventDerivation, GroupBy
 
 

@@ -2,12 +2,11 @@
 import json
 import os
 
+import beava as bv
 import httpx
 import pytest
-from servers import http_server
-
-import beava as bv
 from beava._http import HttpTransport, _is_loopback
+from servers import http_server
 
 
 def reply(body, status=200, headers=None):

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import numpy
 import pytest
-
 from beava import _json
 
 

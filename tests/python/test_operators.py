@@ -2,9 +2,8 @@
 import datetime
 import inspect
 
-import pytest
-
 import beava as bv
+import pytest
 from beava import _agg, operators
 from beava._descriptor import OPERATORS, AggDescriptor, duration_ms
 
@@ -52,10 +51,18 @@ for name in ("ewma", "ewvar", "ew_zscore", "decayed_sum"):
     CALLS[name] = ({"field": "x", "half_life": "100ms"}, {"field": "x", "half_life": "100ms"})
 for name in ("delta_from_prev", "seasonal_deviation"):
     CALLS[name] = ({"field": "x"}, {"field": "x"})
-for name in (
-    "first_seen last_seen age has_seen time_since streak max_streak negative_streak "
-    "hour_of_day_histogram dow_hour_histogram"
-).split():
+for name in [
+    "first_seen",
+    "last_seen",
+    "age",
+    "has_seen",
+    "time_since",
+    "streak",
+    "max_streak",
+    "negative_streak",
+    "hour_of_day_histogram",
+    "dow_hour_histogram",
+]:
     CALLS[name] = ({"where": WHERE}, {"where": "(a > 1)"})
 for name in ("geo_velocity", "geo_distance", "geo_spread"):
     CALLS[name] = ({"lat": "la", "lon": ""}, {"lat_field": "la", "lon_field": ""})

@@ -3,9 +3,8 @@
 
 import json
 
-import pytest
-
 import beava as bv
+import pytest
 from beava._app import _descriptor_to_node, _to_register_json
 from beava._payload import name_of
 

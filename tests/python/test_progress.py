@@ -2,7 +2,6 @@
 import io
 import sys
 
-
 from beava import _progress
 from beava._progress import open_progress
 

@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 import json
 
+import beava as bv
 import msgpack
 import pytest
-from servers import ACK, http_server, json_frame, tcp_server
-
-import beava as bv
 from beava._push_many import REFUSALS_KEPT_MAX, PushSummary, chunks_of
 from beava._wire import encode_frame
+from servers import ACK, http_server, json_frame, tcp_server
 
 
 def ack_all(number, frame):

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-import pytest
-
 import beava as bv
+import pytest
 
 
 @bv.event

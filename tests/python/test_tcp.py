@@ -3,12 +3,11 @@ import os
 import socket
 import threading
 
-import pytest
-from servers import ACK, json_frame, tcp_server
-
 import beava as bv
+import pytest
 from beava._transport import TcpTransport
 from beava._wire import OP_PING, FrameTooLarge, IncompleteFrame, encode_frame
+from servers import ACK, json_frame, tcp_server
 
 
 def ping_reply(number, frame):
@@ -207,5 +206,3 @@ def test_single_reads_are_answered_like_any_other():
         assert transport._tcp_get_single("f", "k") == {"ct": 2}
         assert transport._tcp_get_single("f", "k", wire_format="json") == {"ct": 1}
         transport.close()
-
-

@@ -2,9 +2,8 @@
 import subprocess
 import sys
 
-import pytest
-
 import beava as bv
+import pytest
 from beava import _embed, _transport
 from beava._transport import (
     EmbedTransport,

@@ -4,9 +4,8 @@ import decimal
 import enum
 from typing import Annotated, Any, ClassVar, Literal, NewType, Optional, Union
 
-import pytest
-
 import beava as bv
+import pytest
 from beava._types import expr_type, fields_of
 
 UserId = NewType("UserId", str)

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 import io
 
-import pytest
-
 import beava as bv
+import pytest
 from beava import _wire
 from beava._wire import (
     Frame,
