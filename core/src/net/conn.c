@@ -215,6 +215,7 @@ static size_t
 execute(struct conn *conn, uint8_t *data, size_t *size)
 {
     conn_queue_flush(conn);
+    conn->net->tick_bytes += *size;
     return conn->transport == TRANSPORT_HTTP ? http_execute(conn, data, size)
                                              : framed_execute(conn, data, *size);
 }

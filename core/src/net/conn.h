@@ -119,6 +119,8 @@ struct net {
     unsigned event_count;
     unsigned event_next;
     uint32_t request_count; /* of this tick */
+    size_t tick_bytes;      /* handed to the protocols in this tick: the log may still have to take
+                               them */
     uint64_t now_ms;        /* monotonic, once per wait */
     int watched_fd;
     bool is_listening;

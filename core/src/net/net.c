@@ -434,8 +434,13 @@ ask_room(const struct net *net, const struct conn *conn)
         net->arena_used + CONN_TAIL_MAX + recv_size > NET_ARENA_SIZE) {
         return NET_FULL;
     }
-    return net->handler.has_room(net->handler.context, conn->input.size + recv_size) ? NET_DONE
-                                                                                     : NET_STARVED;
+    /* What this tick has taken may not be in the log's ring yet, so it is counted as if none of it
+     * were; when that is too much, the tick ends first and the log is asked again. */
+    if (net->handler.has_room(net->handler.context,
+                              net->tick_bytes + conn->input.size + recv_size)) {
+        return NET_DONE;
+    }
+    return net->tick_bytes != 0 ? NET_FULL : NET_STARVED;
 }
 
 static enum net_more
@@ -523,6 +528,7 @@ net_release(struct net *net, const struct reply_marks *marks)
     arena_reset(&net->names);
     net->arena_used = 0;
     net->request_count = 0;
+    net->tick_bytes = 0;
 }
 
 void
