@@ -18,6 +18,7 @@ import sysconfig
 from pathlib import Path
 
 from setuptools import Extension, setup
+from setuptools.command.build import build
 from setuptools.command.build_ext import build_ext
 
 try:
@@ -99,6 +100,14 @@ def load_build_beava():
     return module
 
 
+class Build(build):
+    """Starts from nothing: a module that was removed must not stay in the wheel."""
+
+    def run(self) -> None:
+        shutil.rmtree(self.build_lib, ignore_errors=True)
+        super().run()
+
+
 class BuildExtensions(build_ext):
     """CMake first; then _abi is generated, and both are compiled."""
 
@@ -159,5 +168,7 @@ EXTENSIONS = [
 setup(
     ext_modules=EXTENSIONS,
     scripts=["beava"],
-    cmdclass={"build_ext": BuildExtensions, "build_scripts": BuildServer},
+    cmdclass={"build": Build, "build_ext": BuildExtensions, "build_scripts": BuildServer},
+    # build/ itself is CMake's.
+    options={"build": {"build_base": "build/package"}},
 )
