@@ -20,6 +20,7 @@
 struct read_key {
     struct slice *parts;
     size_t count;
+    bool is_list; /* its parts are meant as they are: a '|' needs no escape (W43) */
 };
 
 static enum bv_status
@@ -39,6 +40,7 @@ split(struct read_key *out, struct slice text, size_t wanted, struct arena *aren
     out->parts = arena_alloc(arena, (wanted + 1) * sizeof *out->parts);
     BV_ASSERT(out->parts != NULL);
     out->count = 0;
+    out->is_list = false;
     if (wanted == 0) {
         return text.size == 0;
     }
@@ -73,6 +75,7 @@ parse_key(struct read_key *out, const struct live_table *table, const struct val
         out->parts = arena_alloc(arena, (key->length + 1) * sizeof *out->parts);
         BV_ASSERT(out->parts != NULL);
         out->count = key->length;
+        out->is_list = true;
         for (size_t i = 0; i < key->length; i++) {
             if (!key_text(&out->parts[i], &key->as.items[i], arena)) {
                 return bv_error_set(err, BV_MALFORMED_REQUEST,
@@ -106,7 +109,8 @@ has_escaped_bar(const struct read_key *key)
 static struct read_key
 unescape_bars(const struct read_key *key, struct arena *arena)
 {
-    struct read_key out = {arena_alloc(arena, (key->count + 1) * sizeof *out.parts), key->count};
+    struct read_key out = {arena_alloc(arena, (key->count + 1) * sizeof *out.parts), key->count,
+                           key->is_list};
 
     BV_ASSERT(out.parts != NULL);
     for (size_t i = 0; i < key->count; i++) {
@@ -148,7 +152,7 @@ find_entity(struct engine *engine, struct live_table *table, const struct read_k
 {
     const void *state = find_exact(engine, table, key);
 
-    if (state == NULL && has_escaped_bar(key)) {
+    if (state == NULL && !key->is_list && has_escaped_bar(key)) {
         const struct read_key plain = unescape_bars(key, &engine->arena);
 
         state = find_exact(engine, table, &plain);
@@ -684,6 +688,12 @@ read_single(struct engine *engine, const struct request *request, struct respons
     if (table == NULL) {
         bv_error_set(&err, BV_FEATURE_NOT_FOUND, "'%s' is neither a feature nor a table",
                      bv_error_quote(request->name));
+        reply_error(engine, out, &err, 0);
+        return;
+    }
+    if (!request->has_key && table->plan->resolved->key_count != 0) {
+        /* Only a global table has a row without a key; the transport names the route (V64). */
+        bv_error_set(&err, BV_NOT_FOUND, "table '%s' is read with a key", table->name_text);
         reply_error(engine, out, &err, 0);
         return;
     }
