@@ -112,7 +112,7 @@ client_register(const struct options *options, const struct pipeline *pipeline)
     writer_frame_end(&writer, frame);
     is_done = exchange(fd, frame, (size_t)(writer.at - frame), reply) == PROTOCOL_REGISTER;
     if (!is_done) {
-        fprintf(stderr, "the server refused the pipeline: %.1000s\n", reply);
+        fprintf(stderr, "the server refused the pipeline: %.20000s\n", reply);
     }
 done:
     if (fd >= 0) {

@@ -94,19 +94,16 @@ send_some(struct drive *drive, struct link *link, uint64_t count, uint64_t now_n
     }
 }
 
-/* How many frames are worth a write: few writes of many frames, but the server must never run dry
- * because the driver waits for more room. */
+/* How many frames to collect before a write. Waiting for more than one holds back the
+ * acknowledgement that travels with them: against a server that leaves Nagle's algorithm on, both
+ * sides then wait for the other's timer. So it is one unless asked for. */
 static uint32_t
 batch_size(const struct options *options)
 {
-    if (!options->is_continuous) {
-        return options->pipeline_depth;
-    }
-    if (options->send_batch != 0) {
-        return options->send_batch < options->pipeline_depth ? options->send_batch
-                                                             : options->pipeline_depth;
-    }
-    return options->pipeline_depth < 8 ? 1 : options->pipeline_depth / 8;
+    uint32_t size = options->send_batch < options->pipeline_depth ? options->send_batch
+                                                                  : options->pipeline_depth;
+
+    return options->is_continuous ? size : options->pipeline_depth;
 }
 
 /* Closed loop: fills the connection up to its depth. */

@@ -97,7 +97,7 @@ static const char USAGE[] =
     "  --get-batch-keys N         100\n"
     "  --seed N                   3405691582\n"
     "  --pool-frames N            4194304      different frames that are encoded beforehand\n"
-    "  --send-batch N             by depth     frames to collect before a write\n"
+    "  --send-batch N             1            frames to collect before a write\n"
     "  --busy-poll                             do not sleep while waiting (open loop never does)\n"
     "  --register                              install the pipeline first\n"
     "  --verify                                read all keys afterwards, add up feature cnt\n"
@@ -345,6 +345,7 @@ options_parse_local(struct options *out, int argc, char **argv)
         .get_batch_keys = 100,
         .seed = 0xCAFEBABE,
         .pool_frames = 4194304,
+        .send_batch = 1,
     };
     for (;;) {
         int id = getopt_long(argc, argv, "", LONG_OPTIONS, &index);

@@ -44,7 +44,7 @@ struct options {
     bool is_verifying;    /* read every key afterwards and add up the count feature */
     double rate;          /* events per second, open loop; 0: closed loop */
     uint64_t pool_frames; /* at most so many different frames */
-    uint32_t send_batch;  /* frames to collect before a write; 0: chosen by the depth */
+    uint32_t send_batch;  /* frames to collect before a write */
     bool is_busy_polling;
     char host[64];
     uint16_t http_port; /* of RESP too */

@@ -90,9 +90,10 @@ print_parameters(const struct options *options, uint64_t pool_frames)
            options->key_shape == KEYS_PADDED ? "padded" : "scattered", options->cardinality,
            options->zipf_alpha, options->mixed_event_count);
     printf(",\"read_workers\":%u,\"get_sample_interval_ms\":%u,\"get_batch_keys\":%u"
-           ",\"seed\":%" PRIu64 ",\"pool_frames\":%" PRIu64 ",\"busy_poll\":%s",
+           ",\"seed\":%" PRIu64 ",\"pool_frames\":%" PRIu64 ",\"send_batch\":%u,\"busy_poll\":%s",
            options->read_workers, options->get_sample_interval_ms, options->get_batch_keys,
-           options->seed, pool_frames, options->is_busy_polling ? "true" : "false");
+           options->seed, pool_frames, options->send_batch,
+           options->is_busy_polling ? "true" : "false");
 }
 
 static void

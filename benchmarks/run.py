@@ -1,0 +1,361 @@
+"""`make bench`: one table of ratios to the controls N, D, R and B of docs, in interleaved rounds.
+
+Each round starts every contender anew, one after the other, so that what the machine does to one it
+does to all. The server sits on core 1, the driver on core 0. After every run the counts must agree:
+the driver's acks, the log positions in them, and the feature `cnt` added up over all keys.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import pathlib
+import platform
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import contenders as c
+from table import Goal, Series, print_goals, print_series
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+ENTITIES = 1_000_000
+WARM_KEYS = 1_000
+OPEN_RATE = 40_000
+
+
+class CountsDisagree(RuntimeError):
+    """The server and the driver do not agree on what was pushed."""
+
+
+class Refused(RuntimeError):
+    """The server does not take the pipeline: it needs operators that do not exist yet."""
+
+    def __init__(self, line: str) -> None:
+        text = line.split(": ", 1)[1]
+        try:
+            error = json.loads(text)["error"]
+        except ValueError:  # cut off by the driver
+            error = {}
+        seen = re.findall(r"`(\w+)` requires|unknown variant `(\w+)`", text)
+        names = sorted({name for pair in seen for name in pair if name})
+        what = ", ".join(names) or error.get("path", text[:80])
+        super().__init__(f"it needs operators that do not exist yet ({what}, ...)")
+
+
+@dataclass
+class Bench:
+    found: c.Found
+    seconds: float
+    rounds: int
+    data_dir: pathlib.Path
+    series: Series
+
+    @contextmanager
+    def session(self, contender: c.Contender) -> Iterator[c.Running]:
+        server = contender.start(c.fresh_dir(self.data_dir))
+        try:
+            yield server
+        finally:
+            server.stop()
+
+    def drive(self, server: c.Running, *options: str) -> dict[str, Any]:
+        """One run of the driver; adds the server's own processor time to what it reports."""
+        command = [str(self.found.bench_dir / "beava-load"), "--remote-addr", server.address]
+        command += ["--wire-format", "msgpack", "--transport", server.transport]
+        command += ["--get-sample-interval-ms", "0", *options]
+        before = server.cpu_seconds()
+        done = subprocess.run(
+            c.pinned(c.DRIVER_CORE, command), capture_output=True, text=True, check=False
+        )
+        spent = server.cpu_seconds() - before
+        refusal = [line for line in done.stderr.splitlines() if "refused the pipeline" in line]
+        if refusal:
+            raise Refused(refusal[0])
+        if done.returncode != 0:
+            raise CountsDisagree(f"{server.name}: {' '.join(command)}\n{done.stderr}")
+        report: dict[str, Any] = json.loads(done.stdout)
+        report["server_cpu_secs"] = spent
+        server.acked += report["acked"]
+        span = report["lsn_last"] - report["lsn_first"] + 1
+        if server.has_dense_positions and span != report["acked"]:
+            raise CountsDisagree(
+                f"{server.name}: {report['acked']} acks over {span} log positions\n{done.stderr}"
+            )
+        return report
+
+    def preload(self, server: c.Running, *options: str) -> dict[str, Any]:
+        """Registers where that means something, and creates every entity once."""
+        has_registry = server.transport == "tcp" and server.name != "N null"
+        return self.drive(
+            server, *(["--register"] if has_registry else []), "--blast-shape", "sweep",
+            "--total-events", str(ENTITIES), "--parallel", "16", "--pipeline-depth", "1024",
+            *options,
+        )  # fmt: skip
+
+    def check_counts(self, server: c.Running, *options: str) -> None:
+        """What the server counted by itself."""
+        if server.transport == "resp":
+            counted = c.redis_count(server)
+        elif server.name == "N null":
+            return  # its acks number the pushes; drive() has compared them
+        else:
+            report = self.drive(
+                server, "--verify", "--blast-shape", "uniform", "--total-events", "1", *options
+            )
+            counted = report["verified_events"]
+        if counted != server.acked:
+            raise CountsDisagree(f"{server.name}: counted {counted}, acknowledged {server.acked}")
+
+    def load(self, server: c.Running, label: str, size: str, *options: str) -> dict[str, Any]:
+        """A closed loop of connections x depth; its rate and latency enter the table."""
+        parallel, depth = size.split(" x ")
+        report = self.drive(
+            server, "--blast-shape", "uniform", "--duration-secs", str(self.seconds),
+            "--parallel", parallel, "--pipeline-depth", depth, *options,
+        )  # fmt: skip
+        self.series.add_run(label, server.name, report)
+        return report
+
+
+def controls(bench: Bench, *logs: str) -> list[c.Contender]:
+    found = bench.found
+    out = [c.null_server(found.bench_dir / "beava-load-null")]
+    if found.redis is not None:
+        out += [c.redis(found.redis, log) for log in logs]
+    return out
+
+
+def bench_p1(bench: Bench) -> None:
+    """Pushes of one count over 10^6 entities: two loads, two key shapes, two sync modes."""
+    found = bench.found
+    for contender in controls(bench, "no log", "everysec"):
+        with bench.session(contender) as server:
+            bench.preload(server)
+            for size in ("16 x 1024", "16 x 100"):
+                bench.load(server, f"P1 {size}", size)
+            bench.check_counts(server)
+    for keys in ("padded", "scattered"):
+        shape = ("--key-shape", keys)
+        plan: list[tuple[c.Contender, tuple[str, ...]]] = [
+            (c.ours(found.server, "always"), ("16 x 1024", "16 x 100")),
+            (c.ours(found.server, "os"), ("16 x 1024", "16 x 100")),
+        ]
+        if found.published is not None:
+            plan.append((c.published(found.published), ("16 x 1024", "16 x 100")))
+        for contender, sizes in plan:
+            with bench.session(contender) as server:
+                bench.preload(server, *shape)
+                for size in sizes:
+                    bench.load(server, f"P1 {size} {keys}", size, *shape)
+                bench.check_counts(server, *shape)
+
+
+def bench_p6(bench: Bench) -> None:
+    """Memory per entity: what resident memory grows by, after buffers have had their fill."""
+    found = bench.found
+    plan = [c.ours(found.server, "always")]
+    if found.redis is not None:
+        plan.append(c.redis(found.redis, "no log"))
+    if found.published is not None:
+        plan.append(c.published(found.published))
+    for contender in plan:
+        with bench.session(contender) as server:
+            has_registry = server.transport == "tcp"
+            bench.drive(
+                server, *(["--register"] if has_registry else []), "--blast-shape", "uniform",
+                "--cardinality", str(WARM_KEYS), "--duration-secs", "1", "--parallel", "16",
+                "--pipeline-depth", "1024",
+            )  # fmt: skip
+            before = server.resident_bytes()
+            bench.drive(
+                server, "--blast-shape", "sweep", "--total-events", str(ENTITIES),
+                "--parallel", "16", "--pipeline-depth", "1024",
+            )  # fmt: skip
+            grown = server.resident_bytes() - before
+            bench.check_counts(server)
+            bench.series.add("P6 resident", server.name, "B", grown / (ENTITIES - WARM_KEYS))
+    for keys in ("padded", "scattered"):
+        command = [str(found.bench_dir / "beava-load-engine"), "--wire-format", "msgpack"]
+        command += ["--blast-shape", "uniform", "--key-shape", keys, "--total-events", "10000000"]
+        done = subprocess.run(
+            c.pinned(c.SERVER_CORE, command), capture_output=True, text=True, check=True
+        )
+        report = json.loads(done.stdout)
+        bench.series.add("P6 own books", f"beava {keys}", "B", report["bytes_per_entity"])
+        label = f"engine in process {keys}"
+        bench.series.add(label, "beava memory", "M/s", report["events_per_sec"] / 1e6)
+
+
+def bench_disk(bench: Bench) -> None:
+    """D: one page, durably, in both ways."""
+    done = subprocess.run(
+        c.pinned(
+            c.SERVER_CORE,
+            [str(bench.found.bench_dir / "beava-load-disk"), str(bench.data_dir), "4096", "1"],
+        ),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for line in done.stdout.splitlines():
+        report = json.loads(line)
+        bench.series.add("D 4096 bytes", f"D {report['way']}", "us p50", report["p50"])
+
+
+def bench_p11(bench: Bench) -> None:
+    """Durable acks: few in flight per connection, so the disk and the wake-ups are what is paid."""
+    found = bench.found
+    bench_disk(bench)
+    plan = [*controls(bench, "always"), c.ours(found.server, "always")]
+    if found.published is not None:
+        plan.append(c.published(found.published))
+    for contender in plan:
+        with bench.session(contender) as server:
+            bench.preload(server)
+            for size in ("1 x 1", "50 x 1", "1000 x 4"):
+                bench.load(server, f"P11 {size}", size)
+            if server.name in ("N null", "beava always"):
+                bench.load(
+                    server, f"P11 open loop, {OPEN_RATE // 1000} k/s", "50 x 64",
+                    "--rate", str(OPEN_RATE),
+                )  # fmt: skip
+            bench.check_counts(server)
+
+
+def bench_pipelines(bench: Bench) -> None:
+    """The other pipelines; one that the server does not take is named."""
+    found = bench.found
+    plan = [c.ours(found.server, "always")]
+    if found.published is not None:
+        plan.append(c.published(found.published))
+    for name in ("medium", "large", "fraud-team"):
+        keys = ("--cardinality", "10000") if name == "fraud-team" else ()
+        for contender in plan:
+            with bench.session(contender) as server:
+                try:
+                    bench.drive(
+                        server, "--register", "--pipeline", name, "--blast-shape", "sweep",
+                        "--total-events", "10000", "--parallel", "16", "--pipeline-depth", "100",
+                        *keys,
+                    )  # fmt: skip
+                except Refused as refusal:
+                    bench.series.note(f"{name}: not run on {server.name}: {refusal}")
+                    if server.name != "B 0.0.6":
+                        break  # nothing to compare with
+                    continue
+                bench.load(server, f"{name} 16 x 1024", "16 x 1024", "--pipeline", name, *keys)
+
+
+def goals(series: Series) -> list[Goal]:
+    """The figures of goals.md that this run can judge."""
+    out: list[Goal] = []
+
+    def rate(label: str, who: str) -> float | None:
+        value = series.median(label, who, "k/s")
+        return None if value is None else value * 1e3
+
+    for keys in ("padded", "scattered"):
+        for size, mode, least, times_b in (
+            ("16 x 1024", "always", 7e6, 18.0),
+            ("16 x 100", "os", 5.5e6, 7.0),
+            ("16 x 100", "always", 3e6, 7.0),
+        ):
+            label = f"P1 {size} {keys}"
+            mine, theirs = rate(label, f"beava {mode}"), rate(label, "B 0.0.6")
+            out.append(Goal(f"{label}, {mode}: M/s", mine and mine / 1e6, ">=", least / 1e6))
+            ratio = mine / theirs if mine and theirs else None
+            out.append(Goal(f"{label}, {mode}: times B", ratio, ">=", times_b))
+    for label, who in (("P6 own books", "beava padded"), ("P6 own books", "beava scattered"),
+                       ("P6 resident", "beava always")):  # fmt: skip
+        out.append(Goal(f"{label}, {who}: bytes", series.median(label, who, "B"), "<=", 48.0))
+    mine = series.median("P11 1 x 1", "beava always", "us p50")
+    null = series.median("P11 1 x 1", "N null", "us p50")
+    for way in ("fdatasync", "direct"):
+        disk = series.median("D 4096 bytes", f"D {way}", "us p50")
+        ratio = mine / (disk + null) if mine and disk and null else None
+        out.append(Goal(f"P11 1 x 1: p50 / (D {way} + N)", ratio, "<=", 1.2))
+    for size, least in (("50 x 1", 80e3), ("1000 x 4", 400e3)):
+        mine = rate(f"P11 {size}", "beava always")
+        out.append(Goal(f"P11 {size}: k/s", mine and mine / 1e3, ">=", least / 1e3))
+    return out
+
+
+GROUPS = {
+    "P1": bench_p1,
+    "P6": bench_p6,
+    "P11": bench_p11,
+    "pipelines": bench_pipelines,
+}
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5, help="interleaved rounds (default 5)")
+    parser.add_argument("--seconds", type=float, default=3.0, help="of each run (default 3)")
+    parser.add_argument("--quick", action="store_true", help="one round of one second")
+    parser.add_argument("--only", default="", help=f"some of {','.join(GROUPS)}")
+    parser.add_argument("--server", type=pathlib.Path, default=ROOT / "build/beava")
+    parser.add_argument("--bench-dir", type=pathlib.Path, help="default: benchmarks/ beside it")
+    parser.add_argument("--data-dir", type=pathlib.Path, default=ROOT / "build/bench-data",
+                        help="on the disk that is to be measured")  # fmt: skip
+    parser.add_argument("--json", type=pathlib.Path, help="all values, as JSON")
+    return parser.parse_args()
+
+
+def head(bench: Bench) -> None:
+    def command(*words: str) -> str:
+        done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=ROOT)
+        return done.stdout.strip()
+
+    model = ""
+    for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            model = line.split(":", 1)[1].strip()
+    changed = "+changes" if command("git", "status", "--porcelain", "-uno") else ""
+    print(f"commit {command('git', 'rev-parse', '--short', 'HEAD')}{changed}, {model},")
+    print(f"{platform.system()} {platform.release()}, server on core {c.SERVER_CORE}, driver on")
+    print(f"core {c.DRIVER_CORE}, {bench.rounds} rounds of {bench.seconds:g} s; median min max")
+    for text in bench.found.missing:
+        print(f"missing control {text}")
+    print(flush=True)
+
+
+def main() -> int:
+    args = arguments()
+    server = args.server.resolve()
+    bench_dir = (args.bench_dir or server.parent / "benchmarks").resolve()
+    for needed in (server, bench_dir / "beava-load"):
+        if not needed.exists():
+            print(f"{needed} is missing: run `make build` first", file=sys.stderr)
+            return 2
+    bench = Bench(
+        c.find(ROOT, server, bench_dir),
+        1.0 if args.quick else args.seconds,
+        1 if args.quick else args.rounds,
+        args.data_dir,
+        Series(),
+    )
+    bench.data_dir.mkdir(parents=True, exist_ok=True)
+    head(bench)
+    wanted = args.only.split(",") if args.only else list(GROUPS)
+    for number in range(bench.rounds):
+        for name in wanted:
+            print(f"round {number + 1} of {bench.rounds}: {name}", file=sys.stderr, flush=True)
+            try:
+                GROUPS[name](bench)
+            except CountsDisagree as error:
+                bench.series.note(f"{name}, round {number + 1}: {error}")
+    print_series(bench.series)
+    print_goals(goals(bench.series))
+    if args.json:
+        args.json.write_text(json.dumps(bench.series.as_dict(), indent=1) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
