@@ -62,7 +62,8 @@ count_update(void *state, const void *config, const struct value *const *inputs,
 }
 
 static void
-count_merge(void *into, const void *from, const void *config, const struct agg_heap *heap)
+count_merge(void *into, const void *from, const void *config, const struct agg_heap *heap,
+            struct arena *arena)
 {
     ((struct count_state *)into)->n += ((const struct count_state *)from)->n;
 }
@@ -141,7 +142,8 @@ sums_update(void *state, const void *config, const struct value *const *inputs,
 }
 
 static void
-sums_merge(void *into, const void *from, const void *config, const struct agg_heap *heap)
+sums_merge(void *into, const void *from, const void *config, const struct agg_heap *heap,
+           struct arena *arena)
 {
     struct sums_state *s = (struct sums_state *)into;
     const struct sums_state *other = (const struct sums_state *)from;
@@ -225,7 +227,8 @@ moments_update(void *state, const void *config, const struct value *const *input
 }
 
 static void
-moments_merge(void *into, const void *from, const void *config, const struct agg_heap *heap)
+moments_merge(void *into, const void *from, const void *config, const struct agg_heap *heap,
+              struct arena *arena)
 {
     struct moments_state *a = (struct moments_state *)into;
     const struct moments_state *b = (const struct moments_state *)from;
@@ -353,7 +356,8 @@ min_update(void *state, const void *config, const struct value *const *inputs,
 }
 
 static void
-min_merge(void *into, const void *from, const void *config, const struct agg_heap *heap)
+min_merge(void *into, const void *from, const void *config, const struct agg_heap *heap,
+          struct arena *arena)
 {
     extreme_merge((struct stored_value *)into, (const struct stored_value *)from, heap,
                   STORED_LESS);
@@ -367,7 +371,8 @@ max_update(void *state, const void *config, const struct value *const *inputs,
 }
 
 static void
-max_merge(void *into, const void *from, const void *config, const struct agg_heap *heap)
+max_merge(void *into, const void *from, const void *config, const struct agg_heap *heap,
+          struct arena *arena)
 {
     extreme_merge((struct stored_value *)into, (const struct stored_value *)from, heap,
                   STORED_GREATER);

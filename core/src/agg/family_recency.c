@@ -39,7 +39,8 @@ first_update(void *state, const void *config, const struct value *const *inputs,
 }
 
 static void
-first_merge(void *into, const void *from, const void *config, const struct agg_heap *heap)
+first_merge(void *into, const void *from, const void *config, const struct agg_heap *heap,
+            struct arena *arena)
 {
     if (((struct stored_value *)into)->kind == VALUE_NULL) {
         *(struct stored_value *)into = *(const struct stored_value *)from;
@@ -56,7 +57,8 @@ last_update(void *state, const void *config, const struct value *const *inputs,
 }
 
 static void
-last_merge(void *into, const void *from, const void *config, const struct agg_heap *heap)
+last_merge(void *into, const void *from, const void *config, const struct agg_heap *heap,
+           struct arena *arena)
 {
     if (((const struct stored_value *)from)->kind != VALUE_NULL) {
         *(struct stored_value *)into = *(const struct stored_value *)from;

@@ -29,11 +29,21 @@ agg_heap_at(const struct agg_heap *heap, uint32_t ref)
     return heap->base + (size_t)ref * 16;
 }
 
+/* The window an update stands in, for the few accumulators that judge an event against its past
+ * (AGG_SEES_WINDOW). fold() makes `into` the fold of this accumulator over the panes active now,
+ * the event itself not yet in them; it obeys the rules of merge. */
+struct agg_view {
+    void (*fold)(const struct agg_view *view, void *into);
+};
+
 /* What an update knows beside its values. */
 struct agg_moment {
     uint64_t now_ms;
     uint32_t seed; /* of the event's log record */
+    bool is_match; /* AGG_JUDGED: whether the predicate is true; otherwise always true */
+    uint64_t salt; /* of table and accumulator: sets apart what draws from the same seed */
     struct agg_heap *heap;
+    const struct agg_view *view; /* AGG_SEES_WINDOW in a window, else NULL */
 };
 
 #define AGG_INPUTS_MAX 2
@@ -42,6 +52,7 @@ struct agg_moment {
 #define AGG_OWNS_MEMORY 1u /* states hold refs: release must be called */
 #define AGG_APPROXIMATE 2u
 #define AGG_ORDERED     4u /* merge needs the older state on the left (it always gets it) */
+#define AGG_SEES_WINDOW 8u /* update asks moment->view */
 
 struct agg_accumulator {
     const char *name;
@@ -49,17 +60,23 @@ struct agg_accumulator {
     unsigned flags;
     unsigned state_align; /* 8, 4, 2 or 1 */
     unsigned config_size; /* bytes of prepared parameters, 0 for none */
+    /* Their size where the parameters decide it (a list of edges); overrides config_size. */
+    unsigned (*config_size_of)(const struct value *params);
     /* Prepares the parameters that shape the state. Two uses share one accumulator only when their
-     * prepared bytes are equal (and input, predicate and window are). NULL when config_size is 0. */
+     * prepared bytes are equal (and input, predicate and window are). NULL when there is no config.
+     */
     enum bv_status (*configure)(void *config, const struct value *params, struct bv_error *err);
     uint32_t (*state_size)(const void *config, enum field_type input_type);
     void (*init)(void *state, const void *config); /* the empty state; all bytes defined */
     /* inputs[i] is never NULL; a missing field is VALUE_NULL. Must ignore what it cannot take. */
     void (*update)(void *state, const void *config, const struct value *const *inputs,
                    const struct agg_moment *moment);
-    /* into := into, then from. For reading a window: `into` may borrow what `from` owns, is read
-     * and dropped, and is never released or stored. */
-    void (*merge)(void *into, const void *from, const void *config, const struct agg_heap *heap);
+    /* into := into, then from; `from` is the younger. For reading a window: `into` may borrow what
+     * `from` owns, and may keep in the arena what it has to build (the state then holds a pointer,
+     * with a mark of its own to tell it from a ref). It is read, encoded and dropped, never
+     * released or stored. */
+    void (*merge)(void *into, const void *from, const void *config, const struct agg_heap *heap,
+                  struct arena *arena);
     /* Snapshot and digest form: versioned, little-endian, equal for equal states, independent of
      * where out-of-line memory lies. */
     void (*encode)(struct buf *out, const void *state, const void *config,
@@ -82,8 +99,8 @@ enum agg_param_type {
 struct agg_param {
     const char *name;
     enum agg_param_type type;
-    bool is_required; /* refused without it */
-    double min, max;  /* inclusive; min > max: no bounds */
+    bool is_required;     /* refused without it */
+    double min, max;      /* inclusive; min > max: no bounds */
     const char *fallback; /* JSON text of the default, NULL for none */
     const char *help;
     enum bv_status refusal; /* code when missing or out of bounds */
@@ -92,13 +109,15 @@ struct agg_param {
 enum agg_window_rule {
     AGG_WINDOW_HONOURED, /* optional */
     AGG_WINDOW_REQUIRED,
-    AGG_WINDOW_REFUSED,  /* lifetime only: BV_AGG_INVALID_WINDOW */
+    AGG_WINDOW_REFUSED,   /* lifetime only */
+    AGG_WINDOW_PARAMETER, /* required; the state is lifetime and only `read` looks at it */
 };
 
 /* Which events an accumulator of an operator sees. */
 enum agg_scope {
     AGG_MATCHING, /* those whose where is true */
     AGG_EVERY,    /* all that reach the table */
+    AGG_JUDGED,   /* all that reach the table; moment->is_match tells them apart */
 };
 
 struct agg_use {
@@ -130,15 +149,25 @@ enum agg_output {
     AGG_OUTPUT_FIELD, /* the field's type */
 };
 
+/* Which column is an input: the first of `params` that is given names it, else `fallback` does. */
+struct agg_column {
+    const char *params[2];
+    const char *fallback;
+};
+
 struct agg_op {
     const char *name;
-    const char *summary; /* one sentence */
-    const char *nulls;   /* null, missing, NaN and wrong-typed values: one sentence */
-    const char *empty;   /* JSON text read when nothing has contributed */
+    const char *summary;            /* one sentence */
+    const char *nulls;              /* null, missing, NaN and wrong-typed values: one sentence */
+    const char *empty;              /* JSON text read when nothing has contributed */
     const struct agg_param *params; /* field included; window and where are common to all */
     unsigned param_count;
-    unsigned input_count; /* columns: 0, 1 (param "field") or 2 */
+    unsigned input_count; /* columns: 0, 1 or 2 */
+    /* Unset: the params of type AGG_PARAM_FIELD, in order. */
+    struct agg_column columns[AGG_INPUTS_MAX];
     enum agg_window_rule window;
+    const char *window_alias;      /* another name of the parameter, NULL for none */
+    enum bv_status window_refusal; /* of AGG_WINDOW_REFUSED; 0: BV_AGG_INVALID_WINDOW */
     enum agg_output output;
     struct agg_use uses[AGG_USES_MAX];
     unsigned use_count;

@@ -259,7 +259,8 @@ active_range(uint32_t *first, const struct window_head *head, const struct windo
 
 void
 window_fold(void *into, const struct window_head *head, const struct window_shape *shape,
-            uint64_t query_ms, const uint64_t *wanted, const struct agg_heap *heap)
+            uint64_t query_ms, const uint64_t *wanted, const struct agg_heap *heap,
+            struct arena *arena)
 {
     uint32_t first;
     const uint32_t count = active_range(&first, head, shape, query_ms, heap);
@@ -280,9 +281,33 @@ window_fold(void *into, const struct window_head *head, const struct window_shap
         column->accumulator->init(state, column->config);
         for (uint32_t k = first; k < first + count; k++) {
             column->accumulator->merge(state, row_at(head, shape, heap, k) + column->offset,
-                                       column->config, heap);
+                                       column->config, heap, arena);
         }
     }
+}
+
+static void
+view_fold(const struct agg_view *view, void *into)
+{
+    const struct window_view *self = (const struct window_view *)view;
+    const struct window_column *column = &self->shape->columns[self->column];
+    uint32_t first;
+    const uint32_t count = active_range(&first, self->head, self->shape, self->now_ms, self->heap);
+
+    column->accumulator->init(into, column->config);
+    for (uint32_t k = first; k < first + count; k++) {
+        column->accumulator->merge(into,
+                                   row_at(self->head, self->shape, self->heap, k) + column->offset,
+                                   column->config, self->heap, self->arena);
+    }
+}
+
+void
+window_view_init(struct window_view *out, const struct window_head *head,
+                 const struct window_shape *shape, uint32_t column, uint64_t now_ms,
+                 const struct agg_heap *heap, struct arena *arena)
+{
+    *out = (struct window_view){{view_fold}, head, shape, column, now_ms, heap, arena};
 }
 
 /* ---- leaving and changing shape ---- */

@@ -42,6 +42,7 @@ struct window_shape {
     const struct window_column *columns;
     uint32_t column_count;
     bool owns_memory; /* some column has AGG_OWNS_MEMORY */
+    bool sees_window; /* some column has AGG_SEES_WINDOW */
 };
 
 static inline uint64_t
@@ -74,7 +75,23 @@ window_prefetch(const struct window_head *head, const struct window_shape *shape
 /* Folds the active panes at query_ms, oldest first, into `into` (row_size bytes, initialised here).
  * Only columns whose bit is set in `wanted` (by index, NULL = all) need be right. */
 void window_fold(void *into, const struct window_head *head, const struct window_shape *shape,
-                 uint64_t query_ms, const uint64_t *wanted, const struct agg_heap *heap);
+                 uint64_t query_ms, const uint64_t *wanted, const struct agg_heap *heap,
+                 struct arena *arena);
+
+/* What an update of AGG_SEES_WINDOW is shown: one column of the panes active at now_ms. */
+struct window_view {
+    struct agg_view view; /* first */
+    const struct window_head *head;
+    const struct window_shape *shape;
+    uint32_t column;
+    uint64_t now_ms;
+    const struct agg_heap *heap;
+    struct arena *arena;
+};
+
+void window_view_init(struct window_view *out, const struct window_head *head,
+                      const struct window_shape *shape, uint32_t column, uint64_t now_ms,
+                      const struct agg_heap *heap, struct arena *arena);
 
 /* Frees every row and all they own. */
 void window_release(struct window_head *head, const struct window_shape *shape,

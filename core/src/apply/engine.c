@@ -202,7 +202,7 @@ bool
 engine_has_room(const struct engine *engine, size_t bytes)
 {
     /* An HTTP push is wrapped as a frame: its request line is longer than the wrapping. */
-    return journal_has_room(engine, bytes + bytes / 4);
+    return journal_has_room(engine, engine->pending.size + bytes + bytes / 4);
 }
 
 uint64_t

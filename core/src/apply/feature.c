@@ -8,19 +8,21 @@
  */
 #include "apply/apply.h"
 
-/* Folded rows of the groups that were needed so far. */
+/* Per group: the columns that the features asked for read, and their fold once it was made. */
 struct folded {
-    void **rows; /* per group; NULL until folded */
+    void **rows;
+    uint64_t **wanted; /* a bit per step; NULL where no feature looks at the group */
 };
 
 static void *
-fold(struct engine *engine, const struct plan_group *group, const uint8_t *state)
+fold(struct engine *engine, const struct plan_group *group, const uint64_t *wanted,
+     const uint8_t *state)
 {
     void *row = arena_alloc(&engine->arena, group->shape.row_size);
 
     BV_ASSERT(row != NULL);
     window_fold(row, (const struct window_head *)(const void *)(state + group->head_offset),
-                &group->shape, engine->now_ms, NULL, &engine->heap.heap);
+                &group->shape, engine->now_ms, wanted, &engine->heap.heap, &engine->arena);
     return row;
 }
 
@@ -37,7 +39,8 @@ read_feature(struct engine *engine, const struct live_table *table, const uint8_
     }
     if (group->window_ms != 0) {
         if (folded->rows[feature->group] == NULL) {
-            folded->rows[feature->group] = fold(engine, group, state);
+            folded->rows[feature->group] =
+                fold(engine, group, folded->wanted[feature->group], state);
         }
         base = folded->rows[feature->group];
     }
@@ -59,21 +62,45 @@ read_feature(struct engine *engine, const struct live_table *table, const uint8_
     return out;
 }
 
+/* Marks the columns that the selected features read (NULL: all of them). */
 static struct folded
-begin(struct engine *engine, const struct live_table *table)
+begin(struct engine *engine, const struct live_table *table, const uint32_t *selection,
+      uint32_t count)
 {
-    const size_t size = (table->layout->group_count + 1) * sizeof(void *);
-    struct folded folded = {arena_alloc(&engine->arena, size)};
+    const struct plan_layout *layout = table->layout;
+    const size_t size = layout->group_count * sizeof(void *);
+    struct folded folded = {arena_alloc(&engine->arena, size), arena_alloc(&engine->arena, size)};
 
-    BV_ASSERT(folded.rows != NULL);
+    BV_ASSERT(folded.rows != NULL && folded.wanted != NULL);
     memset(folded.rows, 0, size);
+    memset(folded.wanted, 0, size);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct plan_feature *feature =
+            &table->plan->features[selection == NULL ? i : selection[i]];
+
+        if (feature->is_blind || feature->group == 0) {
+            continue;
+        }
+        uint64_t **wanted = &folded.wanted[feature->group];
+
+        if (*wanted == NULL) {
+            const size_t words = layout->groups[feature->group].step_count / 64 + 1;
+
+            *wanted = arena_alloc(&engine->arena, words * sizeof **wanted);
+            BV_ASSERT(*wanted != NULL);
+            memset(*wanted, 0, words * sizeof **wanted);
+        }
+        for (unsigned k = 0; k < feature->op->use_count; k++) {
+            (*wanted)[feature->steps[k] / 64] |= 1ull << (feature->steps[k] % 64);
+        }
+    }
     return folded;
 }
 
 struct value
 feature_value(struct engine *engine, struct live_table *table, const void *state, uint32_t index)
 {
-    struct folded folded = begin(engine, table);
+    struct folded folded = begin(engine, table, &index, 1);
 
     return read_feature(engine, table, state, &table->plan->features[index], &folded);
 }
@@ -83,8 +110,8 @@ struct value
 feature_row(struct engine *engine, struct live_table *table, const void *state,
             const uint32_t *selection, uint32_t selection_count)
 {
-    struct folded folded = begin(engine, table);
     const uint32_t count = selection == NULL ? table->plan->feature_count : selection_count;
+    struct folded folded = begin(engine, table, selection, count);
     struct value_member *members = arena_alloc(&engine->arena, (count + 1) * sizeof *members);
 
     BV_ASSERT(members != NULL);

@@ -25,7 +25,7 @@
 
 static inline void
 run_steps(const struct plan_group *group, uint8_t *state, const struct value *values,
-          const struct agg_moment *moment)
+          struct agg_moment *moment, struct window_view *view)
 {
     const struct plan_step *step = group->steps;
     const struct plan_step *end = step + group->step_count;
@@ -33,11 +33,18 @@ run_steps(const struct plan_group *group, uint8_t *state, const struct value *va
     for (; step < end; step++) {
         const struct value *inputs[AGG_INPUTS_MAX];
 
-        if (step->predicate != EXPR_NODE_NONE && !apply_is_true(&values[step->predicate])) {
+        moment->is_match =
+            step->predicate == EXPR_NODE_NONE || apply_is_true(&values[step->predicate]);
+        if (!moment->is_match && !step->is_judged) {
             continue;
         }
         inputs[0] = &values[step->inputs[0] == EXPR_NODE_NONE ? 0 : step->inputs[0]];
         inputs[1] = &values[step->inputs[1] == EXPR_NODE_NONE ? 0 : step->inputs[1]];
+        moment->salt = step->salt;
+        moment->view = step->sees_window ? &view->view : NULL;
+        if (BV_UNLIKELY(step->sees_window)) {
+            view->column = (uint32_t)(step - group->steps);
+        }
         step->accumulator->update(state + step->offset, step->config, inputs, moment);
     }
 }
@@ -47,9 +54,10 @@ static inline bool
 window_is_touched(const struct plan_group *group, const struct value *values)
 {
     for (uint32_t i = 0; i < group->step_count; i++) {
-        const uint32_t predicate = group->steps[i].predicate;
+        const struct plan_step *step = &group->steps[i];
 
-        if (predicate == EXPR_NODE_NONE || apply_is_true(&values[predicate])) {
+        if (step->predicate == EXPR_NODE_NONE || step->is_judged ||
+            apply_is_true(&values[step->predicate])) {
             return true;
         }
     }
@@ -58,8 +66,7 @@ window_is_touched(const struct plan_group *group, const struct value *values)
 
 /* One event into one entity. */
 static void
-apply_event(struct engine *engine, const struct apply_target *target,
-            const struct agg_moment *moment)
+apply_event(struct engine *engine, const struct apply_target *target, struct agg_moment *moment)
 {
     struct live_table *live = target->table;
     bool created = false;
@@ -77,7 +84,7 @@ apply_event(struct engine *engine, const struct apply_target *target,
     } else {
         state = live_state(engine, live, target->hash, ref);
     }
-    run_steps(&layout->groups[0], state, target->values, moment);
+    run_steps(&layout->groups[0], state, target->values, moment, NULL);
     for (uint32_t i = 1; i < layout->group_count; i++) {
         const struct plan_group *group = &layout->groups[i];
 
@@ -87,7 +94,13 @@ apply_event(struct engine *engine, const struct apply_target *target,
                                       &engine->panes_dropped);
 
             BV_ASSERT(row != NULL);
-            run_steps(group, row, target->values, moment);
+            struct window_view view;
+
+            if (BV_UNLIKELY(group->shape.sees_window)) {
+                window_view_init(&view, head, &group->shape, 0, engine->now_ms, moment->heap,
+                                 &engine->arena);
+            }
+            run_steps(group, row, target->values, moment, &view);
         }
     }
 }
@@ -95,7 +108,8 @@ apply_event(struct engine *engine, const struct apply_target *target,
 void
 push_flush(struct engine *engine)
 {
-    const struct agg_moment moment = {engine->now_ms, engine->seed, &engine->heap.heap};
+    struct agg_moment moment = {
+        .now_ms = engine->now_ms, .seed = engine->seed, .heap = &engine->heap.heap};
 
     for (uint32_t i = 0; i < engine->target_count; i++) {
         table_prefetch_block(engine->targets[i].table->table, engine->targets[i].hash);

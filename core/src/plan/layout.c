@@ -73,6 +73,7 @@ place_window(struct plan_layout *layout, struct plan_group *group)
 
         columns[i] = (struct window_column){step->accumulator, step->config, step->offset};
         group->shape.owns_memory |= (step->accumulator->flags & AGG_OWNS_MEMORY) != 0;
+        group->shape.sees_window |= step->sees_window;
     }
     /* Rows lie out of line, so the block owns memory whatever the columns do. */
     layout->owns_memory = true;

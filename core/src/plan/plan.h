@@ -33,6 +33,9 @@ struct plan_step {
     uint32_t size;
     uint32_t inputs[AGG_INPUTS_MAX]; /* nodes */
     uint32_t predicate;              /* node, EXPR_NODE_NONE: every event */
+    bool is_judged; /* updated by every event, and told whether the predicate holds */
+    bool sees_window;
+    uint64_t salt; /* of table and identity; the same in every process */
     enum field_type input_types[AGG_INPUTS_MAX];
     /* What makes it the same accumulator after a schema change: name, inputs, predicate and
      * parameters as canonical text. */
@@ -63,7 +66,7 @@ struct plan_feature {
     struct slice name;
     const struct agg_op *op;
     const struct value *params;
-    uint64_t window_ms;
+    uint64_t window_ms; /* of the reading; the group's is 0 where the window is a mere parameter */
     uint32_t group;
     uint32_t steps[AGG_USES_MAX]; /* in the group */
     bool is_blind;                /* a column is missing: always reads its empty value */

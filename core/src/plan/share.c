@@ -87,8 +87,13 @@ describe(struct plan_step *out, struct share *share, const struct resolved_featu
 {
     uint8_t *config = NULL;
 
-    *out = (struct plan_step){.accumulator = accumulator, .config_size = accumulator->config_size};
-    out->predicate = use->scope == AGG_MATCHING ? feature->where : EXPR_NODE_NONE;
+    *out = (struct plan_step){.accumulator = accumulator};
+    out->config_size = accumulator->config_size_of != NULL
+                           ? accumulator->config_size_of(feature->params)
+                           : accumulator->config_size;
+    out->predicate = use->scope == AGG_EVERY ? EXPR_NODE_NONE : feature->where;
+    out->is_judged = use->scope == AGG_JUDGED;
+    out->sees_window = (accumulator->flags & AGG_SEES_WINDOW) != 0 && feature->window_ms != 0;
     buf_clear(&share->text);
     buf_text(&share->text, accumulator->name);
     for (unsigned i = 0; i < AGG_INPUTS_MAX; i++) {
@@ -105,22 +110,22 @@ describe(struct plan_step *out, struct share *share, const struct resolved_featu
         buf_byte(&share->text, ')');
     }
     if (out->predicate != EXPR_NODE_NONE) {
-        buf_text(&share->text, " where ");
+        buf_text(&share->text, out->is_judged ? " judged " : " where ");
         expr_graph_text(&share->text, share->graph, out->predicate);
     }
-    if (accumulator->config_size != 0) {
-        config = arena_alloc(&share->layout->arena, accumulator->config_size);
+    if (out->config_size != 0) {
+        config = arena_alloc(&share->layout->arena, out->config_size);
         if (config == NULL) {
             return no_memory(share);
         }
-        memset(config, 0, accumulator->config_size);
+        memset(config, 0, out->config_size);
         enum bv_status status = accumulator->configure(config, feature->params, share->err);
 
         if (status != BV_OK) {
             return status;
         }
         buf_text(&share->text, " with ");
-        for (unsigned i = 0; i < accumulator->config_size; i++) {
+        for (unsigned i = 0; i < out->config_size; i++) {
             buf_printf(&share->text, "%02x", config[i]);
         }
     }
@@ -141,6 +146,20 @@ find_step(const struct plan_group *group, struct slice identity)
         }
     }
     return UINT32_MAX;
+}
+
+/* FNV-1a (Fowler, Noll, Vo): what draws from a record's seed is told apart by it, and it has to be
+ * the same after a restart. */
+static uint64_t
+salt_of(struct slice table, struct slice identity)
+{
+    uint64_t hash = 0xcbf29ce484222325u;
+
+    for (size_t i = 0; i < table.size + identity.size; i++) {
+        hash ^= i < table.size ? table.data[i] : identity.data[i - table.size];
+        hash *= 0x100000001b3u;
+    }
+    return hash;
 }
 
 static enum bv_status
@@ -170,6 +189,7 @@ add_step(uint32_t *out, struct share *share, uint32_t group_index, struct plan_s
         return no_memory(share);
     }
     step->size = step->accumulator->state_size(step->config, step->input_types[0]);
+    step->salt = salt_of(share->table->name, step->identity);
     group->steps[group->step_count] = *step;
     *out = group->step_count++;
     return BV_OK;
@@ -242,7 +262,8 @@ static enum bv_status
 place_feature(struct plan_feature *out, struct share *share, const struct resolved_feature *feature,
               const struct plan_table *before)
 {
-    enum bv_status status = group_for(&out->group, share, feature->window_ms);
+    const bool is_lifetime = feature->op->window == AGG_WINDOW_PARAMETER;
+    enum bv_status status = group_for(&out->group, share, is_lifetime ? 0 : feature->window_ms);
 
     for (unsigned i = 0; status == BV_OK && i < feature->op->use_count; i++) {
         status = place_use(out, share, feature, before, i);

@@ -177,19 +177,37 @@ check_group(const struct judge *judge, enum group group)
     return false;
 }
 
-static bool
-check_window_rule(const struct judge *judge)
+/* The window of a feature, under the name it was given. */
+static const struct value *
+find_window(const struct judge *judge, const char **name)
 {
     const struct value *window = value_find(judge->params, "window");
 
-    path_of(judge, ".params.", "window");
+    *name = "window";
+    if (window == NULL && judge->op->window_alias != NULL) {
+        window = value_find(judge->params, judge->op->window_alias);
+        *name = window == NULL ? *name : judge->op->window_alias;
+    }
+    return window;
+}
+
+static bool
+check_window_rule(const struct judge *judge)
+{
+    const char *name;
+    const struct value *window = find_window(judge, &name);
+
+    path_of(judge, ".params.", name);
     if (judge->op->window == AGG_WINDOW_REFUSED && window != NULL) {
         report_hint(judge->site->report, "remove \"window\"");
-        report_error(judge->site->report, BV_AGG_INVALID_WINDOW, "window_refused",
-                     "`%s` is a lifetime operator: it takes no window", judge->op->name);
+        report_error(
+            judge->site->report,
+            judge->op->window_refusal == 0 ? BV_AGG_INVALID_WINDOW : judge->op->window_refusal,
+            "window_refused", "`%s` is a lifetime operator: it takes no window", judge->op->name);
         return true;
     }
-    if (judge->op->window == AGG_WINDOW_REQUIRED && window == NULL) {
+    if ((judge->op->window == AGG_WINDOW_REQUIRED || judge->op->window == AGG_WINDOW_PARAMETER) &&
+        window == NULL) {
         report_error(judge->site->report, BV_AGG_INVALID_WINDOW, "window_required",
                      "`%s` requires a window like \"5m\"", judge->op->name);
         return true;
@@ -218,14 +236,15 @@ is_refused(const struct judge *judge)
 static bool
 take_window(struct resolved_feature *out, const struct judge *judge)
 {
-    const struct value *window = value_find(judge->params, "window");
+    const char *name;
+    const struct value *window = find_window(judge, &name);
     bool is_forever;
 
     out->window_ms = 0;
     if (window == NULL) {
         return false;
     }
-    path_of(judge, ".params.", "window");
+    path_of(judge, ".params.", name);
     if (window->kind != VALUE_STR) {
         report_hint(judge->site->report, "write a duration like \"60s\"");
         report_error(judge->site->report, BV_AGG_INVALID_WINDOW, "window_type",
@@ -319,31 +338,55 @@ take_where(struct resolved_feature *out, bool *refused, const struct judge *judg
     return compile_where(out, refused, judge, value_slice(where));
 }
 
-/* The column parameters of the row, in order. A column that was judged away reads as absent. */
+/* The column's name as the spec gives it, or the row's fallback; false: none is named. */
+static bool
+name_input(struct slice *out, const struct judge *judge, unsigned input)
+{
+    const struct agg_column *column = &judge->op->columns[input];
+    const struct value *v = NULL;
+    unsigned rank = 0;
+
+    if (column->params[0] != NULL) {
+        for (unsigned i = 0; i < 2 && v == NULL && column->params[i] != NULL; i++) {
+            v = value_find(judge->params, column->params[i]);
+        }
+    } else {
+        for (unsigned i = 0; i < judge->op->param_count && v == NULL; i++) {
+            if (judge->op->params[i].type == AGG_PARAM_FIELD && rank++ == input) {
+                v = value_find(judge->params, judge->op->params[i].name);
+            }
+        }
+    }
+    if (v != NULL && v->kind == VALUE_STR) {
+        *out = value_slice(v);
+        return true;
+    }
+    if (v == NULL && column->fallback != NULL) {
+        *out = slice_text(column->fallback);
+        return true;
+    }
+    return false;
+}
+
+/* A column that was judged away reads as absent. */
 static void
 take_inputs(struct resolved_feature *out, const struct judge *judge)
 {
-    unsigned count = 0;
-
     out->input_count = judge->op->input_count;
     for (unsigned i = 0; i < AGG_INPUTS_MAX; i++) {
+        struct slice name;
+
         out->inputs[i] = EXPR_NODE_NONE;
         out->input_types[i] = FIELD_JSON;
-    }
-    for (unsigned i = 0; i < judge->op->param_count && count < out->input_count; i++) {
-        if (judge->op->params[i].type != AGG_PARAM_FIELD) {
+        if (i >= out->input_count || !name_input(&name, judge, i)) {
             continue;
         }
-        const struct value *v = value_find(judge->params, judge->op->params[i].name);
-        const struct chain_column *column = v == NULL || v->kind != VALUE_STR
-                                                ? NULL
-                                                : chain_find(judge->site->chain, value_slice(v));
+        const struct chain_column *column = chain_find(judge->site->chain, name);
 
         if (column != NULL && !column->is_absent) {
-            out->inputs[count] = column->column.node;
-            out->input_types[count] = (enum field_type)column->column.type;
+            out->inputs[i] = column->column.node;
+            out->input_types[i] = (enum field_type)column->column.type;
         }
-        count++;
     }
 }
 

@@ -46,7 +46,8 @@ struct line {
     bool is_full; /* what was appended last did not fit */
 };
 
-static atomic_int configured_level = LOG_INFO;
+/* Above every level until a program says where its lines go: a library prints nothing. */
+static atomic_int configured_level = LOG_ERROR + 1;
 static atomic_int configured_format = LOG_FORMAT_JSON;
 static atomic_ullong dropped_count;
 static pthread_mutex_t writer_lock = PTHREAD_MUTEX_INITIALIZER;

@@ -21,6 +21,7 @@ struct log_field {
 #define LOG_TEXT(n, v) ((struct log_field){(n), LOG_FIELD_TEXT, (v), 0})
 #define LOG_INT(n, v)  ((struct log_field){(n), LOG_FIELD_INT, NULL, (int64_t)(v)})
 
+/* Until it is called nothing is printed but log_line_always: in process, stdout is the caller's. */
 void log_configure(enum log_level level, enum log_format format);
 bool log_enabled(enum log_level level);
 

@@ -10,6 +10,7 @@
 
 #include "agg/op.h"
 #include "agg/stored_value.h"
+#include "wire/json.h"
 
 struct test_heap {
     struct agg_heap heap; /* first: the callbacks cast */
@@ -60,53 +61,145 @@ test_heap_close(struct test_heap *self)
     free(self->heap.base);
 }
 
+/* Prepared parameters of an accumulator, in the arena; NULL when it has none. */
+static inline void *
+agg_configure(const struct agg_accumulator *accumulator, const struct value *params,
+              struct arena *arena)
+{
+    const unsigned size = accumulator->config_size_of != NULL ? accumulator->config_size_of(params)
+                                                              : accumulator->config_size;
+    void *config = size == 0 ? NULL : arena_alloc(arena, size);
+    struct bv_error err = {0};
+
+    if (config != NULL) {
+        memset(config, 0, size);
+        if (accumulator->configure(config, params, &err) != BV_OK) {
+            fail_msg("%s: %s", accumulator->name, err.message);
+        }
+    }
+    return config;
+}
+
+/* Parameters that any operator takes: what its rows require, with harmless values. */
+static inline struct value
+agg_sample_params(const struct agg_op *op, struct arena *arena)
+{
+    struct buf json;
+    struct value params;
+    bool is_first = true;
+
+    buf_init(&json);
+    buf_byte(&json, '{');
+    for (unsigned i = 0; i < op->param_count; i++) {
+        static const char *const samples[] = {"\"amount\"", "\"1s\"", "3", "0.5", "[10,20]"};
+
+        if (op->params[i].is_required) {
+            buf_printf(&json, "%s\"%s\":%s", is_first ? "" : ",", op->params[i].name,
+                       samples[op->params[i].type]);
+            is_first = false;
+        }
+    }
+    buf_byte(&json, '}');
+    const struct slice text = slice_of(arena_copy(arena, json.data, json.size), json.size);
+
+    buf_deinit(&json);
+    assert_int_equal(json_parse(&params, text, 8, arena, NULL), BV_OK);
+    return params;
+}
+
+static inline void
+agg_push_config(const struct agg_accumulator *accumulator, const void *config, void *state,
+                const struct value *input, struct test_heap *heap)
+{
+    struct agg_moment moment = {.now_ms = 1000, .seed = 7, .is_match = true, .heap = &heap->heap};
+    const struct value *inputs[AGG_INPUTS_MAX] = {input, input};
+
+    accumulator->update(state, config, inputs, &moment);
+}
+
 static inline void
 agg_push(const struct agg_accumulator *accumulator, void *state, const struct value *input,
          struct test_heap *heap)
 {
-    struct agg_moment moment = {.now_ms = 1000, .seed = 7, .heap = &heap->heap};
-    const struct value *inputs[AGG_INPUTS_MAX] = {input, input};
-
-    accumulator->update(state, NULL, inputs, &moment);
+    agg_push_config(accumulator, NULL, state, input, heap);
 }
+
+#define TEST_STATE_WORDS 1024
 
 /* Feature = operator with one state per use, of the choice-th accumulator where there is one. */
 struct test_feature {
     const struct agg_op *op;
     struct agg_reading reading;
-    uint64_t states[AGG_USES_MAX][8];
+    struct value params;
+    uint64_t states[AGG_USES_MAX][TEST_STATE_WORDS];
     struct test_heap *heap;
+    struct arena arena; /* parameters, and what merges build */
 };
 
+/* params_json NULL: sample parameters. */
 static inline void
-test_feature_open(struct test_feature *self, const char *name, unsigned choice,
-                  struct test_heap *heap)
+test_feature_open_with(struct test_feature *self, const char *name, unsigned choice,
+                       const char *params_json, struct test_heap *heap)
 {
     memset(self, 0, sizeof *self);
     self->op = agg_op_find(slice_text(name));
     self->heap = heap;
     self->reading.heap = &heap->heap;
     assert_non_null(self->op);
+    arena_init(&self->arena, 65536, 0);
+    if (params_json == NULL) {
+        self->params = agg_sample_params(self->op, &self->arena);
+    } else {
+        assert_int_equal(json_parse(&self->params, slice_text(params_json), 16, &self->arena, NULL),
+                         BV_OK);
+    }
+    self->reading.params = &self->params;
     for (unsigned i = 0; i < self->op->use_count; i++) {
         const struct agg_use *use = &self->op->uses[i];
         const struct agg_accumulator *accumulator =
             use->any_of[choice] != NULL ? use->any_of[choice] : use->any_of[0];
+        const void *config = agg_configure(accumulator, &self->params, &self->arena);
 
-        assert_true(accumulator->state_size(NULL, FIELD_F64) <= sizeof self->states[i]);
-        accumulator->init(self->states[i], NULL);
+        assert_true(accumulator->state_size(config, FIELD_F64) <= sizeof self->states[i]);
+        accumulator->init(self->states[i], config);
         self->reading.accumulators[i] = accumulator;
         self->reading.states[i] = self->states[i];
+        self->reading.configs[i] = config;
+    }
+}
+
+static inline void
+test_feature_open(struct test_feature *self, const char *name, unsigned choice,
+                  struct test_heap *heap)
+{
+    test_feature_open_with(self, name, choice, NULL, heap);
+}
+
+/* One event: its input columns, whether the predicate holds, its time and seed. */
+static inline void
+test_feature_push_at(struct test_feature *self, const struct value *const *inputs, bool is_matching,
+                     uint64_t now_ms, uint32_t seed)
+{
+    for (unsigned i = 0; i < self->op->use_count; i++) {
+        const struct agg_moment moment = {.now_ms = now_ms,
+                                          .seed = seed,
+                                          .is_match = is_matching,
+                                          .salt = 0x5a17,
+                                          .heap = &self->heap->heap};
+
+        if (is_matching || self->op->uses[i].scope != AGG_MATCHING) {
+            self->reading.accumulators[i]->update(self->states[i], self->reading.configs[i], inputs,
+                                                  &moment);
+        }
     }
 }
 
 static inline void
 test_feature_push(struct test_feature *self, struct value v, bool is_matching)
 {
-    for (unsigned i = 0; i < self->op->use_count; i++) {
-        if (is_matching || self->op->uses[i].scope == AGG_EVERY) {
-            agg_push(self->reading.accumulators[i], self->states[i], &v, self->heap);
-        }
-    }
+    const struct value *inputs[AGG_INPUTS_MAX] = {&v, &v};
+
+    test_feature_push_at(self, inputs, is_matching, 1000, 7);
 }
 
 static inline struct value
@@ -123,8 +216,9 @@ static inline void
 test_feature_fold(struct test_feature *self, const struct test_feature *other)
 {
     for (unsigned i = 0; i < self->op->use_count; i++) {
-        self->reading.accumulators[i]->merge(self->states[i], other->states[i], NULL,
-                                             &self->heap->heap);
+        self->reading.accumulators[i]->merge(self->states[i], other->states[i],
+                                             self->reading.configs[i], &self->heap->heap,
+                                             &self->arena);
     }
 }
 
@@ -133,9 +227,11 @@ test_feature_close(struct test_feature *self)
 {
     for (unsigned i = 0; i < self->op->use_count; i++) {
         if (self->reading.accumulators[i]->release != NULL) {
-            self->reading.accumulators[i]->release(self->states[i], NULL, &self->heap->heap);
+            self->reading.accumulators[i]->release(self->states[i], self->reading.configs[i],
+                                                   &self->heap->heap);
         }
     }
+    arena_deinit(&self->arena);
 }
 
 #endif

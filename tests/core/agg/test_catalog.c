@@ -316,6 +316,7 @@ check_merge(const char *name, unsigned choice, uint64_t seed)
                  (unsigned long long)seed);
     }
     /* The folded state only borrows: it is dropped, and the pieces still own what they own. */
+    arena_deinit(&folded.arena);
     test_feature_close(&whole);
     for (int i = 0; i < 5; i++) {
         test_feature_close(&pieces[i]);

@@ -103,7 +103,8 @@ counter_init(void *state, const void *config)
 }
 
 static void
-counter_merge(void *into, const void *from, const void *config, const struct agg_heap *heap)
+counter_merge(void *into, const void *from, const void *config, const struct agg_heap *heap,
+              struct arena *arena)
 {
     store_le64(into, load_le64(into) + load_le64(from));
 }
@@ -171,7 +172,8 @@ bag_add(struct bag *bag, uint32_t value, struct agg_heap *heap)
 }
 
 static void
-bag_merge(void *into, const void *from, const void *config, const struct agg_heap *heap)
+bag_merge(void *into, const void *from, const void *config, const struct agg_heap *heap,
+          struct arena *arena)
 {
     struct bag *left = into;
     const struct bag *right = from;
@@ -398,7 +400,7 @@ check_read(const struct entity *entity, uint64_t query_ms, const uint64_t *wante
     uint64_t row[16];
 
     memset(row, 0x77, sizeof row);
-    window_fold(row, &entity->head, &entity->shape, query_ms, wanted, &entity->heap->heap);
+    window_fold(row, &entity->head, &entity->shape, query_ms, wanted, &entity->heap->heap, NULL);
     for (uint32_t i = 0; i < entity->test.count; i++) {
         const uint32_t feature = entity->test.feature[i];
         const uint8_t *state = (const uint8_t *)row + entity->test.columns[i].offset;
@@ -549,7 +551,7 @@ test_the_published_examples_hold(void **state)
         uint64_t count;
 
         window_fold(&count, &entity.head, &entity.shape, minute[i].query_ms, NULL,
-                    &entity.heap->heap);
+                    &entity.heap->heap, NULL);
         assert_true(count == minute[i].count);
     }
     entity_close(&entity);
@@ -561,7 +563,7 @@ test_the_published_examples_hold(void **state)
     }
     uint64_t count;
 
-    window_fold(&count, &entity.head, &entity.shape, 64, NULL, &entity.heap->heap);
+    window_fold(&count, &entity.head, &entity.shape, 64, NULL, &entity.heap->heap, NULL);
     assert_true(count == 64);
     assert_true(entity.dropped == 1);
     entity_close(&entity);
@@ -570,7 +572,7 @@ test_the_published_examples_hold(void **state)
     entity_bind(&entity);
     entity_push(&entity, 0, 1);
     entity_push(&entity, 64001, 1);
-    window_fold(&count, &entity.head, &entity.shape, 64001, NULL, &entity.heap->heap);
+    window_fold(&count, &entity.head, &entity.shape, 64001, NULL, &entity.heap->heap, NULL);
     assert_true(count == 1);
     assert_true(entity.dropped == 1);
     entity_close(&entity);
@@ -590,7 +592,7 @@ test_time_that_goes_back_lands_in_the_newest_pane(void **state)
     store_le64(row, load_le64(row) + 1);
     assert_int_equal(entity.head.count, 2);
     assert_true(entity.dropped == 0);
-    window_fold(&count, &entity.head, &entity.shape, 50000, NULL, &entity.heap->heap);
+    window_fold(&count, &entity.head, &entity.shape, 50000, NULL, &entity.heap->heap, NULL);
     assert_true(count == 3);
     entity_close(&entity);
 }

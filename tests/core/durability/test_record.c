@@ -143,7 +143,7 @@ test_a_length_of_zero_ends_the_group(void **state)
 static void
 test_a_mark_counts_only_under_its_own_segment_and_salt(void **state)
 {
-    uint8_t bytes[RECORD_MARK_SIZE];
+    uint8_t bytes[RECORD_MARK_SIZE] = {0};
     struct record_mark mark = {.header = {.first_lsn = 12, .time_ms = 5, .flags = 8},
                                .segment_number = 4,
                                .salt = 0x1234,

@@ -101,7 +101,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     BV_ASSERT(slice_equal(buf_slice(&again), slice_of(data + 1, consumed)));
     buf_deinit(&again);
     accumulator->init(folded, NULL);
-    accumulator->merge(folded, state, NULL, &heap.heap);
+    accumulator->merge(folded, state, NULL, &heap.heap, NULL);
     read_all(accumulator, folded, &heap.heap);
     accumulator->update(state, NULL, inputs, &moment);
     read_all(accumulator, state, &heap.heap);

@@ -114,7 +114,7 @@ update(const struct plan_layout *layout, uint8_t *block, double amount, const ch
 {
     const struct value values[4] = {value_str(slice_text("u")), value_f64(amount), value_i64(1),
                                     value_str(slice_text(page))};
-    const struct agg_moment moment = {now_ms, 0, heap};
+    const struct agg_moment moment = {.now_ms = now_ms, .is_match = true, .heap = heap};
     uint64_t dropped = 0;
 
     for (uint32_t i = 0; i < layout->group_count; i++) {
