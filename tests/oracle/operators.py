@@ -248,6 +248,7 @@ class Arrival:
 
     now: int
     row: Row
+    number: int = 0  # of the push, so that a feature knows what came before it
 
 
 @dataclass
@@ -256,11 +257,13 @@ class Feature:
     field: str | None
     window: int | None
     where: Any  # a tree of the language, None without
+    since: int = 0  # the first push it sees: a feature that is added later starts empty
 
     def panes(self, arrivals: Sequence[Arrival], query: int) -> list[list[Arrival]]:
         """What counts at the query, by pane and oldest first (3.3, 3.4)."""
+        arrivals = [arrival for arrival in arrivals if arrival.number >= self.since]
         if self.window is None:
-            return [list(arrivals)]
+            return [arrivals]
         length = -(-self.window // PANES)
         panes: dict[int, list[Arrival]] = {}
         for arrival in arrivals:
@@ -308,7 +311,7 @@ class Table:
     features: dict[str, Feature]
     entities: dict[tuple[str, ...], list[Arrival]] = field(default_factory=dict)
 
-    def push(self, row: Row, now: int, cold_after: int | None) -> None:
+    def push(self, row: Row, now: int, cold_after: int | None, number: int = 0) -> None:
         current: Row | None = row
         for step in self.steps:
             current = step(current)
@@ -320,7 +323,7 @@ class Table:
         arrivals = self.entities.setdefault(tuple(str(part) for part in parts), [])
         if arrivals and cold_after is not None and now - arrivals[-1].now > cold_after:
             arrivals.clear()
-        arrivals.append(Arrival(now, current))
+        arrivals.append(Arrival(now, current, number))
 
     def address(self, key: str | Sequence[Any]) -> list[tuple[str, ...]]:
         """The entities a read key may mean, in order of preference (7.2, W41 to W43)."""
@@ -349,11 +352,15 @@ class Model:
         self.derivations: dict[str, Mapping[str, Any]] = {}
         self.tables: dict[str, Table] = {}
         self.latest = 0
+        self.pushes = 0
         if payload is not None:
             self.register(payload)
 
     def register(self, payload: Any) -> None:
-        """Adds the nodes that are new. A table that is there already stays as it is."""
+        """Adds what is new (V37): what comes later starts empty, what was there keeps its state.
+
+        A change that is not additive is not modelled.
+        """
         if isinstance(payload, (str, bytes)):
             payload = json.loads(payload)
         nodes = payload["nodes"] if isinstance(payload, Mapping) else payload
@@ -364,8 +371,14 @@ class Model:
                 self.derivations[node["name"]] = node
         for node in nodes:
             is_table = any(op["op"] == "group_by" for op in node.get("ops") or [])
-            if node["kind"] == "derivation" and is_table and node["name"] not in self.tables:
-                self.tables[node["name"]] = self._table(node)
+            if node["kind"] != "derivation" or not is_table:
+                continue
+            table = self._table(node)
+            known = self.tables.setdefault(node["name"], table)
+            for name, feature in table.features.items():
+                if name not in known.features or known is table:
+                    feature.since = self.pushes
+                    known.features[name] = feature
 
     def _table(self, node: Mapping[str, Any]) -> Table:
         ops = list(node["ops"])
@@ -389,7 +402,8 @@ class Model:
         row = {name: body.get(name) for name in source["schema"]["fields"]}
         for table in self.tables.values():
             if table.source == event:
-                table.push(row, self.latest, source.get("cold_after_ms"))
+                table.push(row, self.latest, source.get("cold_after_ms"), self.pushes)
+        self.pushes += 1
 
     def get(
         self, table: str, key: str | Sequence[Any], now: int, features: Sequence[str] | None = None
