@@ -64,10 +64,11 @@ SUITES = {
 def count(output: str) -> tuple[int, int]:
     """Passed and failed tests, by the runners' own closing lines."""
     passed = failed = 0
-    for total, bad in re.findall(r"(\d+)% tests passed, (\d+) tests failed out of \d+", output):
-        of = int(re.findall(r"out of (\d+)", output)[-1])
-        passed, failed = of - int(bad), int(bad)
-    closing = [line for line in output.splitlines() if re.search(r"\d+ (passed|failed|error)", line)]
+    for bad, of in re.findall(r"% tests passed, (\d+) tests failed out of (\d+)", output):
+        passed, failed = int(of) - int(bad), int(bad)
+    closing = [
+        line for line in output.splitlines() if re.search(r"\d+ (passed|failed|error)", line)
+    ]
     if closing and not passed and not failed:
         for number, what in re.findall(r"(\d+) (passed|failed|error)", closing[-1]):
             if what == "passed":

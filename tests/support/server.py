@@ -1,6 +1,6 @@
 """A real server in a subprocess, and clients that speak raw frames and raw HTTP to it.
 
-Nothing here uses the beava package: these tests would not notice a bug that client and server share.
+Nothing here uses the beava package: a bug that client and server share would go unnoticed.
 """
 
 from __future__ import annotations
@@ -45,8 +45,9 @@ class Server:
         test_mode: bool = True,
         env: dict[str, str] | None = None,
         timeout: float = 30.0,
+        program: pathlib.Path | None = None,
     ) -> None:
-        command = [str(binary()), "--config", "/dev/null"]
+        command = [str(program or binary()), "--config", "/dev/null"]
         command += ["--http-addr", "127.0.0.1:0", "--tcp-addr", "127.0.0.1:0"]
         command += ["--data-dir", str(data_dir)] if data_dir else ["--memory-only"]
         command += ["--test-mode"] if test_mode else []
@@ -215,4 +216,3 @@ class Connection:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-

@@ -1,11 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "agg/window.h"
-
-#include <string.h>
-
-#include "agg/codec.h"
-#include "util/assert.h"
-
 /* One list of panes per entity and window, shared by all features of that window.
  *
  * Enters:  the event's time, for the row it belongs to; a query time, for the fold of what counts.
@@ -22,6 +15,12 @@
  * Rules: operators.md 3.3 and 3.4, with W8 (expired panes go early) and W11 (time never goes back).
  * A ring of 64 rows from the start would need no growing and 5 KiB instead of 350 bytes for ten
  * columns; running totals drift and cannot serve min or sketches (engine.md 6). */
+#include "agg/window.h"
+
+#include <string.h>
+
+#include "agg/codec.h"
+#include "util/assert.h"
 
 #define PANE_BYTES sizeof(uint32_t)
 

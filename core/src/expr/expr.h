@@ -51,7 +51,8 @@ enum expr_mode {
 
 struct expr_result {
     uint32_t node;
-    int type; /* EXPR_CHAIN: static type of the result; EXPR_WHERE: best knowledge or EXPR_TYPE_NULL */
+    int type; /* EXPR_CHAIN: static type of the result; EXPR_WHERE: best knowledge or EXPR_TYPE_NULL
+               */
 };
 
 /* Why an expression was refused; the caller chooses code and path. */
@@ -70,8 +71,7 @@ uint32_t expr_graph_node_count(const struct expr_graph *graph);
  * separated by '\n'. */
 enum bv_status expr_compile(struct expr_result *out, struct expr_graph *graph, struct slice text,
                             const struct expr_scope *scope, enum expr_mode mode,
-                            enum expr_failure *failure, struct buf *warnings,
-                            struct bv_error *err);
+                            enum expr_failure *failure, struct buf *warnings, struct bv_error *err);
 
 /* Chain steps as nodes. Each returns EXPR_NODE_NONE when memory or EXPR_NODES_MAX is spent. */
 uint32_t expr_graph_literal(struct expr_graph *graph, const struct value *scalar);

@@ -1,10 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "state/hash.h"
-
-#include <errno.h>
-#include <string.h>
-#include <sys/random.h>
-
 /* The secret of key hashing.
  *
  * Enters:  nothing.
@@ -13,6 +7,11 @@
  *
  * Invariants
  *   (1) There is no weak secret: when the kernel gives no random bytes, the start fails. */
+#include "state/hash.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/random.h>
 
 enum bv_status
 hash_secret_draw(uint8_t secret[HASH_SECRET_BYTES], struct bv_error *err)

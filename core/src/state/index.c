@@ -1,11 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "state/index.h"
-
-#include <string.h>
-#include <sys/mman.h>
-
-#include "util/assert.h"
-
 /* Extendible hashing: grows by one segment of 8 KiB at a time, never as a whole.
  *
  * Enters:  hashes and refs, from a table.
@@ -23,6 +16,12 @@
  *
  * A bucket of whole 32-bit hashes splits without touching blocks, in 10-20 us instead of 20-50, but
  * takes 16.8 bytes per entity at its worst against 13.2. See engine.md 4 for what else lost. */
+#include "state/index.h"
+
+#include <string.h>
+#include <sys/mman.h>
+
+#include "util/assert.h"
 
 #define NOTE_COUNT        0
 #define NOTE_DEPTH        1

@@ -1,15 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "state/page.h"
-
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
-
-#include "state/hash.h"
-#include "state/populate.h"
-#include "state/run.h"
-#include "util/assert.h"
-
 /* Blocks inside pages.
  *
  * Enters:  sizes, from tables (blocks) and accumulators (out-of-line memory).
@@ -26,6 +15,16 @@
  *
  * A pool is found by hashing (owner, layout, size) at each call: pages keep no pool number, because
  * their record is full and a snapshot wants it at 32 bytes. */
+#include "state/page.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "state/hash.h"
+#include "state/populate.h"
+#include "state/run.h"
+#include "util/assert.h"
 
 #define LINK_FRESH             UINT32_MAX
 #define RESERVE_DEFAULT_BYTES  (64ull << 30)

@@ -1,16 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "state/populate.h"
-
-#include <errno.h>
-#include <pthread.h>
-#include <semaphore.h>
-#include <signal.h>
-#include <stdatomic.h>
-#include <stdbool.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
-
 /* First touch, away from the apply thread.
  *
  * Enters:  how far memory shall be touched, through populate_ask().
@@ -25,6 +13,17 @@
  *
  * asked_bytes and is_stopping are written by the apply thread, done_bytes by this one. The
  * semaphore orders them; release and acquire are stated where they are read without it. */
+#include "state/populate.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
 
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23

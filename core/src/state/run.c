@@ -1,10 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "state/run.h"
-
-#include <sys/mman.h>
-
-#include "util/assert.h"
-
 /* Free runs of pages, joined with their neighbours when they come back.
  *
  * Enters:  page counts.
@@ -20,6 +14,11 @@
  *
  * Single pages are asked for most, and a fresh one is behind all others: the free lists come first,
  * so that memory which was touched once is used again. */
+#include "state/run.h"
+
+#include <sys/mman.h>
+
+#include "util/assert.h"
 
 #define CLASS_SEARCH_MAX                                                                           \
     8 /* runs of the same class that are looked at, before a larger one is cut */

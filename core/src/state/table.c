@@ -1,14 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "state/table.h"
-
-#include <stdlib.h>
-#include <string.h>
-
-#include "state/hash.h"
-#include "state/index.h"
-#include "util/assert.h"
-#include "util/bytes.h"
-
 /* Entities by key: an index in front of blocks that carry their keys.
  *
  * Enters:  keys, with their hashes.
@@ -29,6 +19,15 @@
  *
  * The hash stands behind a long key because a split needs it, and hashing a thousand keys of
  * megabytes would stop the apply thread. It is of this process: snapshots leave it out. */
+#include "state/table.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "state/hash.h"
+#include "state/index.h"
+#include "util/assert.h"
+#include "util/bytes.h"
 
 #define FIELD_TOUCHED   0u /* from the end of the state bytes */
 #define FIELD_HEAD      4u /* u8 key_length, u8 flags */

@@ -10,8 +10,7 @@ _Noreturn void bv_assert_failed(const char *expression, const char *file, int li
 #define BV_LIKELY(x)   __builtin_expect(!!(x), 1)
 #define BV_UNLIKELY(x) __builtin_expect(!!(x), 0)
 
-#define BV_ASSERT(x)                                                                              \
-    (BV_LIKELY(x) ? (void)0 : bv_assert_failed(#x, __FILE__, __LINE__))
+#define BV_ASSERT(x) (BV_LIKELY(x) ? (void)0 : bv_assert_failed(#x, __FILE__, __LINE__))
 
 #ifdef NDEBUG
 #define BV_DEBUG_ASSERT(x) ((void)0)

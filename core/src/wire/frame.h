@@ -9,7 +9,8 @@
 #include "util/bytes.h"
 #include "util/slice.h"
 
-/* The TCP frame: u32 length (big-endian, = 3 + payload) | u16 opcode | u8 content type | payload. */
+/* The TCP frame: u32 length (big-endian, = 3 + payload) | u16 opcode | u8 content type | payload.
+ */
 #define FRAME_HEADER_SIZE 7
 #define FRAME_LENGTH_SIZE 4
 

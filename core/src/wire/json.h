@@ -22,7 +22,8 @@ enum bv_status json_parse(struct value *out, struct slice text, unsigned depth_m
  * become null. */
 void json_write(struct buf *buf, const struct value *v);
 void json_write_string(struct buf *buf, struct slice text);
-/* Shortest text that reads back as the same double, always with '.' or exponent (operators.md 8.1). */
+/* Shortest text that reads back as the same double, always with '.' or exponent (operators.md 8.1).
+ */
 void json_write_f64(struct buf *buf, double v);
 void json_write_i64(struct buf *buf, int64_t v);
 void json_write_u64(struct buf *buf, uint64_t v);

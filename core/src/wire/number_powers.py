@@ -25,7 +25,8 @@ def power(exponent: int) -> int:
 
 def main() -> None:
     print("/* SPDX-License-Identifier: Apache-2.0 */")
-    print("/* Powers of ten, made by number_powers.py with exact integers; the story is in the header. */")
+    print("/* Powers of ten, made by number_powers.py with exact integers;", end="")
+    print(" the story is in the header. */")
     print('#include "wire/number_powers.h"\n')
     print("/* clang-format off */")
     print("const struct number_power number_powers[NUMBER_POWER_LAST - NUMBER_POWER_FIRST + 1] = {")

@@ -30,13 +30,13 @@ struct request {
     enum request_kind kind;
     enum transport transport;
     enum encoding encoding;
-    bool is_sync;        /* /push-sync: the ack waits for the sync whatever the policy */
-    bool has_name;       /* name is set */
-    bool has_key;        /* key is set (GET /get/<feature>/<key>) */
-    struct slice frame;  /* a TCP frame as it came, length prefix included; else empty */
+    bool is_sync;         /* /push-sync: the ack waits for the sync whatever the policy */
+    bool has_name;        /* name is set */
+    bool has_key;         /* key is set (GET /get/<feature>/<key>) */
+    struct slice frame;   /* a TCP frame as it came, length prefix included; else empty */
     struct slice payload; /* ROW_SLACK readable bytes follow it */
-    struct slice name;   /* event or feature of an HTTP path, percent-decoded */
-    struct slice key;    /* key of an HTTP path, percent-decoded ... */
+    struct slice name;    /* event or feature of an HTTP path, percent-decoded */
+    struct slice key;     /* key of an HTTP path, percent-decoded ... */
     struct slice raw_key; /* ... and as it came */
 };
 

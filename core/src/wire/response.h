@@ -18,9 +18,9 @@ struct response {
     enum bv_status status; /* gives the HTTP status */
     uint16_t opcode;       /* TCP reply opcode; 0xffff for a refusal */
     uint8_t content_type;
-    bool is_replay;        /* X-Beava-Idempotent-Replay: 1 */
-    bool is_sync;          /* wait for a sync of wait_lsn, whatever the policy */
-    uint64_t lsn;          /* RESPONSE_ACK */
+    bool is_replay;            /* X-Beava-Idempotent-Replay: 1 */
+    bool is_sync;              /* wait for a sync of wait_lsn, whatever the policy */
+    uint64_t lsn;              /* RESPONSE_ACK */
     uint64_t registry_version; /* RESPONSE_ACK */
     uint64_t wait_lsn;
     struct slice body; /* RESPONSE_BODY: valid until the next dispatch */
