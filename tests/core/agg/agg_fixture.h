@@ -107,6 +107,28 @@ agg_sample_params(const struct agg_op *op, struct arena *arena)
     return params;
 }
 
+/* Prepared sample parameters of an accumulator: those of the first operator that may be given it.
+ */
+static inline void *
+agg_sample_config(const struct agg_accumulator *accumulator, struct arena *arena)
+{
+    for (size_t i = 0; i < agg_op_count(); i++) {
+        const struct agg_op *op = agg_op_at(i);
+
+        for (unsigned k = 0; k < op->use_count; k++) {
+            for (unsigned j = 0; j < 4 && op->uses[k].any_of[j] != NULL; j++) {
+                if (op->uses[k].any_of[j] == accumulator) {
+                    const struct value params = agg_sample_params(op, arena);
+
+                    return agg_configure(accumulator, &params, arena);
+                }
+            }
+        }
+    }
+    fail_msg("%s: no operator reads it", accumulator->name);
+    return NULL;
+}
+
 static inline void
 agg_push_config(const struct agg_accumulator *accumulator, const void *config, void *state,
                 const struct value *input, struct test_heap *heap)
@@ -132,6 +154,7 @@ struct test_feature {
     struct agg_reading reading;
     struct value params;
     uint64_t states[AGG_USES_MAX][TEST_STATE_WORDS];
+    const struct agg_view *views[AGG_USES_MAX]; /* what AGG_SEES_WINDOW is shown; NULL: lifetime */
     struct test_heap *heap;
     struct arena arena; /* parameters, and what merges build */
 };
@@ -185,7 +208,8 @@ test_feature_push_at(struct test_feature *self, const struct value *const *input
                                           .seed = seed,
                                           .is_match = is_matching,
                                           .salt = 0x5a17,
-                                          .heap = &self->heap->heap};
+                                          .heap = &self->heap->heap,
+                                          .view = self->views[i]};
 
         if (is_matching || self->op->uses[i].scope != AGG_MATCHING) {
             self->reading.accumulators[i]->update(self->states[i], self->reading.configs[i], inputs,
