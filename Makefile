@@ -34,7 +34,7 @@ deps-python:
 	@$(INSTALL) python
 
 build: deps-build deps-python
-	@cmake -S . -B build -G Ninja -DBEAVA_TESTS=OFF >build.log 2>&1 || { cat build.log; exit 1; }
+	@cmake -S . -B build -G Ninja -DBEAVA_TESTS=OFF -DBEAVA_LTO=ON >build.log 2>&1 || { cat build.log; exit 1; }
 	@rm -f build.log
 	@ninja -C build -j$(JOBS)
 	@$(PYTHON) bindings/build_inplace.py
@@ -46,12 +46,12 @@ test: deps-c-tests deps-clang deps-python
 	@$(PYTHON) .ci/suites.py
 
 asan: deps-c-tests
-	@cmake -S . -B build-asan -G Ninja -DBEAVA_SANITIZE=address,undefined -DCMAKE_BUILD_TYPE=Debug >/dev/null
+	@cmake -S . -B build-asan -G Ninja -DBEAVA_SANITIZE=address,undefined -DCMAKE_BUILD_TYPE=Debug -DBEAVA_BENCHMARKS=OFF >/dev/null
 	@ninja -C build-asan -j$(JOBS)
 	@ctest --test-dir build-asan --output-on-failure -j$(JOBS)
 
 tsan: deps-c-tests
-	@cmake -S . -B build-tsan -G Ninja -DBEAVA_SANITIZE=thread -DCMAKE_BUILD_TYPE=Debug >/dev/null
+	@cmake -S . -B build-tsan -G Ninja -DBEAVA_SANITIZE=thread -DCMAKE_BUILD_TYPE=Debug -DBEAVA_BENCHMARKS=OFF >/dev/null
 	@ninja -C build-tsan -j$(JOBS)
 	@ctest --test-dir build-tsan --output-on-failure -j$(JOBS)
 

@@ -81,7 +81,16 @@ def cmake_build(build_dir: Path) -> None:
     if not (build_dir / "CMakeCache.txt").exists():
         generator = ["-G", "Ninja"] if shutil.which("ninja") else []
         subprocess.run(
-            ["cmake", "-S", str(ROOT), "-B", str(build_dir), *generator, "-DBEAVA_TESTS=OFF"],
+            [
+                "cmake",
+                "-S",
+                str(ROOT),
+                "-B",
+                str(build_dir),
+                *generator,
+                "-DBEAVA_TESTS=OFF",
+                "-DBEAVA_LTO=ON",
+            ],
             check=True,
         )
     jobs = str(os.cpu_count() or 1)

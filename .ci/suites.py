@@ -46,9 +46,19 @@ def pytest(folder: str) -> str:
 BUDGETS = budgets()
 SUITES = {
     "build": "make build",
-    "c": ctest("build", "-DBEAVA_TESTS=ON"),
-    "asan": ctest("build-asan", "-DBEAVA_SANITIZE=address,undefined", "-DCMAKE_BUILD_TYPE=Debug"),
-    "tsan": ctest("build-tsan", "-DBEAVA_SANITIZE=thread", "-DCMAKE_BUILD_TYPE=Debug"),
+    "c": ctest("build-tests", "-DBEAVA_BENCHMARKS=OFF"),
+    "asan": ctest(
+        "build-asan",
+        "-DBEAVA_SANITIZE=address,undefined",
+        "-DCMAKE_BUILD_TYPE=Debug",
+        "-DBEAVA_BENCHMARKS=OFF",
+    ),
+    "tsan": ctest(
+        "build-tsan",
+        "-DBEAVA_SANITIZE=thread",
+        "-DCMAKE_BUILD_TYPE=Debug",
+        "-DBEAVA_BENCHMARKS=OFF",
+    ),
     "lint": "make lint",
     "architecture": pytest("tests/architecture"),
     "golden": pytest("tests/golden"),

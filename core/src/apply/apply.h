@@ -41,6 +41,7 @@ struct live_table {
 struct live_source {
     const struct plan_source *plan;
     struct live_table **tables; /* plan->table_count, in order */
+    bool is_program_empty;
 };
 
 struct live_feature {

@@ -330,6 +330,7 @@ allocate_arrays(struct live *live, const struct plan *plan)
         const struct plan_source *source = &plan->sources[i];
 
         live->sources[i].plan = source;
+        live->sources[i].is_program_empty = expr_program_is_empty(source->program);
         live->sources[i].tables = calloc(source->table_count + 1, sizeof(struct live_table *));
         live->source_count++;
         if (live->sources[i].tables == NULL) {

@@ -163,7 +163,9 @@ stage(struct engine *engine, const struct live_source *source, struct value *val
 {
     const struct plan_source *plan = source->plan;
 
-    expr_program_run(plan->program, values, &engine->arena);
+    if (!source->is_program_empty) {
+        expr_program_run(plan->program, values, &engine->arena);
+    }
     for (uint32_t i = 0; i < plan->table_count; i++) {
         const struct resolved_table *resolved = plan->tables[i].resolved;
         struct apply_target *target;
