@@ -46,6 +46,7 @@ class Server:
         env: dict[str, str] | None = None,
         timeout: float = 30.0,
         program: pathlib.Path | None = None,
+        cwd: pathlib.Path | None = None,
     ) -> None:
         command = [str(program or binary()), "--config", "/dev/null"]
         command += ["--http-addr", "127.0.0.1:0", "--tcp-addr", "127.0.0.1:0"]
@@ -56,6 +57,7 @@ class Server:
             [*command, *flags],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            cwd=cwd,
             env={**clean, "BEAVA_ADMIN_ADDR": "127.0.0.1:0", **(env or {})},
         )
         self.lines: list[str] = []
