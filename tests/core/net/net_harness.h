@@ -200,14 +200,20 @@ world_send_text(struct world *world, int fd, const char *text)
     world_send(world, fd, text, strlen(text));
 }
 
-/* Steps until `size` bytes are there or the peer has closed or nothing comes any more; how many. */
+/* Steps until `size` bytes are there or the peer has closed or nothing has come for a while (a busy
+ * machine delivers late); how many. */
 static inline size_t
 world_receive(struct world *world, int fd, void *out, size_t size)
 {
     size_t got = 0;
     unsigned quiet = 0;
 
-    while (got < size && quiet < 20) {
+    while (got < size && quiet < 40) {
+        struct pollfd readable = {.fd = fd, .events = POLLIN};
+
+        if (quiet > 5) {
+            poll(&readable, 1, 5);
+        }
         ssize_t count = recv(fd, (char *)out + got, size - got, MSG_DONTWAIT);
 
         if (count == 0 || (count < 0 && errno != EAGAIN)) {
