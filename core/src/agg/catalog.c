@@ -2,8 +2,7 @@
 /* Every operator and accumulator, by name.
  *
  * Enters:  the rows of the families.
- * Leaves:  lookups, suggestions, and the catalogue as JSON, of which the Python functions and the
- *          reference page are made.
+ * Leaves:  lookups and suggestions; catalog_json.c writes it all down.
  * Owner:   nobody; all of it is constant.
  *
  * Invariants
@@ -13,9 +12,7 @@
  */
 #include "agg/family.h"
 
-#include "wire/json.h"
-
-static const struct agg_family *const families[] = {&family_basic, &family_recency};
+static const struct agg_family *const families[] = {&family_basic, &family_recency, &family_buffer};
 
 #define FAMILY_COUNT (sizeof families / sizeof families[0])
 
@@ -43,9 +40,9 @@ static const struct agg_op *
 find_row(struct slice name)
 {
     for (size_t f = 0; f < FAMILY_COUNT; f++) {
-        for (unsigned i = 0; i < families[f]->op_count; i++) {
-            if (slice_equal(name, slice_text(families[f]->ops[i].name))) {
-                return &families[f]->ops[i];
+        for (unsigned i = 0; i < families[f].rows->op_count; i++) {
+            if (slice_equal(name, slice_text(families[f].rows->ops[i].name))) {
+                return &families[f].rows->ops[i];
             }
         }
     }
@@ -69,7 +66,7 @@ agg_op_count(void)
     size_t count = 0;
 
     for (size_t f = 0; f < FAMILY_COUNT; f++) {
-        count += families[f]->op_count;
+        count += families[f].rows->op_count;
     }
     return count;
 }
@@ -81,8 +78,8 @@ rank_of(const char *name)
     size_t rank = 0;
 
     for (size_t f = 0; f < FAMILY_COUNT; f++) {
-        for (unsigned i = 0; i < families[f]->op_count; i++) {
-            rank += strcmp(families[f]->ops[i].name, name) < 0;
+        for (unsigned i = 0; i < families[f].rows->op_count; i++) {
+            rank += strcmp(families[f].rows->ops[i].name, name) < 0;
         }
     }
     return rank;
@@ -92,9 +89,9 @@ const struct agg_op *
 agg_op_at(size_t index)
 {
     for (size_t f = 0; f < FAMILY_COUNT; f++) {
-        for (unsigned i = 0; i < families[f]->op_count; i++) {
-            if (rank_of(families[f]->ops[i].name) == index) {
-                return &families[f]->ops[i];
+        for (unsigned i = 0; i < families[f].rows->op_count; i++) {
+            if (rank_of(families[f].rows->ops[i].name) == index) {
+                return &families[f].rows->ops[i];
             }
         }
     }
@@ -161,13 +158,38 @@ agg_op_suggest(struct slice name)
     return best;
 }
 
+const char *
+agg_op_family(const struct agg_op *op)
+{
+    for (size_t f = 0; f < FAMILY_COUNT; f++) {
+        for (unsigned i = 0; i < families[f].rows->op_count; i++) {
+            if (&families[f].rows->ops[i] == op) {
+                return families[f].name;
+            }
+        }
+    }
+    return NULL;
+}
+
+size_t
+agg_alias_count(void)
+{
+    return sizeof aliases / sizeof aliases[0];
+}
+
+const char *
+agg_alias_at(size_t index)
+{
+    return aliases[index].alias;
+}
+
 size_t
 agg_accumulator_count(void)
 {
     size_t count = 0;
 
     for (size_t f = 0; f < FAMILY_COUNT; f++) {
-        count += families[f]->accumulator_count;
+        count += families[f].rows->accumulator_count;
     }
     return count;
 }
@@ -176,112 +198,10 @@ const struct agg_accumulator *
 agg_accumulator_at(size_t index)
 {
     for (size_t f = 0; f < FAMILY_COUNT; f++) {
-        if (index < families[f]->accumulator_count) {
-            return families[f]->accumulators[index];
+        if (index < families[f].rows->accumulator_count) {
+            return families[f].rows->accumulators[index];
         }
-        index -= families[f]->accumulator_count;
+        index -= families[f].rows->accumulator_count;
     }
     return NULL;
-}
-
-/* ---- the catalogue as JSON ---- */
-
-static void
-write_member(struct buf *buf, const char *name, const char *text)
-{
-    json_write_string(buf, slice_text(name));
-    buf_byte(buf, ':');
-    json_write_string(buf, slice_text(text));
-}
-
-static void
-write_param(struct buf *buf, const struct agg_param *param)
-{
-    static const char *const types[] = {
-        [AGG_PARAM_FIELD] = "field", [AGG_PARAM_DURATION] = "duration", [AGG_PARAM_INT] = "int",
-        [AGG_PARAM_FLOAT] = "float", [AGG_PARAM_LIST] = "list",
-    };
-
-    buf_byte(buf, '{');
-    write_member(buf, "name", param->name);
-    buf_byte(buf, ',');
-    write_member(buf, "type", types[param->type]);
-    buf_text(buf, param->is_required ? ",\"required\":true" : ",\"required\":false");
-    if (param->min <= param->max) {
-        buf_text(buf, ",\"min\":");
-        json_write_f64(buf, param->min);
-        buf_text(buf, ",\"max\":");
-        json_write_f64(buf, param->max);
-    }
-    if (param->fallback != NULL) {
-        buf_text(buf, ",\"default\":");
-        buf_text(buf, param->fallback);
-    }
-    buf_byte(buf, ',');
-    write_member(buf, "help", param->help);
-    buf_byte(buf, ',');
-    write_member(buf, "refusal", bv_status_code(param->refusal));
-    buf_byte(buf, '}');
-}
-
-static void
-write_op(struct buf *buf, const struct agg_op *op)
-{
-    static const char *const windows[] = {
-        [AGG_WINDOW_HONOURED] = "optional",
-        [AGG_WINDOW_REQUIRED] = "required",
-        [AGG_WINDOW_REFUSED] = "refused",
-    };
-    static const char *const outputs[] = {
-        [AGG_OUTPUT_I64] = "i64",           [AGG_OUTPUT_F64] = "f64",
-        [AGG_OUTPUT_BOOL] = "bool",         [AGG_OUTPUT_STR] = "str",
-        [AGG_OUTPUT_DATETIME] = "datetime", [AGG_OUTPUT_JSON] = "json",
-        [AGG_OUTPUT_FIELD] = "field",
-    };
-
-    buf_byte(buf, '{');
-    write_member(buf, "name", op->name);
-    buf_byte(buf, ',');
-    write_member(buf, "summary", op->summary);
-    buf_byte(buf, ',');
-    write_member(buf, "nulls", op->nulls);
-    buf_byte(buf, ',');
-    write_member(buf, "window", windows[op->window]);
-    buf_byte(buf, ',');
-    write_member(buf, "output", outputs[op->output]);
-    buf_text(buf, ",\"empty\":");
-    buf_text(buf, op->empty);
-    buf_text(buf, ",\"params\":[");
-    for (unsigned i = 0; i < op->param_count; i++) {
-        if (i != 0) {
-            buf_byte(buf, ',');
-        }
-        write_param(buf, &op->params[i]);
-    }
-    buf_text(buf, "]}");
-}
-
-void
-agg_catalog_json(struct buf *out)
-{
-    size_t alias_count = 0;
-
-    buf_text(out, "{\"operators\":[");
-    for (size_t i = 0; i < agg_op_count(); i++) {
-        if (i != 0) {
-            buf_byte(out, ',');
-        }
-        write_op(out, agg_op_at(i));
-    }
-    buf_text(out, "],\"aliases\":{");
-    for (size_t i = 0; i < sizeof aliases / sizeof aliases[0]; i++) {
-        if (find_row(slice_text(aliases[i].name)) == NULL) {
-            continue;
-        }
-        if (alias_count++ != 0) {
-            buf_byte(out, ',');
-        }
-        write_member(out, aliases[i].alias, aliases[i].name);
-    }
-    buf_text(out, "}}");
 }

@@ -14,5 +14,6 @@ struct agg_family {
 
 extern const struct agg_family family_basic;
 extern const struct agg_family family_recency;
+extern const struct agg_family family_buffer;
 
 #endif

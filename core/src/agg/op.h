@@ -71,7 +71,8 @@ struct agg_accumulator {
     /* inputs[i] is never NULL; a missing field is VALUE_NULL. Must ignore what it cannot take. */
     void (*update)(void *state, const void *config, const struct value *const *inputs,
                    const struct agg_moment *moment);
-    /* into := into, then from; `from` is the younger. For reading a window: `into` may borrow what
+    /* NULL where no operator that reads it takes a window.
+     * into := into, then from; `from` is the younger. For reading a window: `into` may borrow what
      * `from` owns, and may keep in the arena what it has to build (the state then holds a pointer,
      * with a mark of its own to tell it from a ref). It is read, encoded and dropped, never
      * released or stored. */
@@ -160,6 +161,7 @@ struct agg_op {
     const char *summary;            /* one sentence */
     const char *nulls;              /* null, missing, NaN and wrong-typed values: one sentence */
     const char *empty;              /* JSON text read when nothing has contributed */
+    const char *error_bound;        /* how far off it may read: one sentence; NULL: exact */
     const struct agg_param *params; /* field included; window and where are common to all */
     unsigned param_count;
     unsigned input_count; /* columns: 0, 1 or 2 */
@@ -182,9 +184,12 @@ size_t agg_op_count(void);
 const struct agg_op *agg_op_at(size_t index); /* ascending by name, aliases excluded */
 /* The nearest operator name, NULL when none is near. */
 const char *agg_op_suggest(struct slice name);
-/* The whole catalogue as JSON: operators with parameters, bounds, help, window rule, result. */
-void agg_catalog_json(struct buf *out);
+const char *agg_op_family(const struct agg_op *op); /* "basic" */
+size_t agg_alias_count(void);
+const char *agg_alias_at(size_t index); /* agg_op_find knows what it stands for */
 size_t agg_accumulator_count(void);
 const struct agg_accumulator *agg_accumulator_at(size_t index);
+/* The whole catalogue, everything that a row says (catalog_json.c). */
+void agg_catalog_json(struct buf *out);
 
 #endif
