@@ -12,7 +12,14 @@
  */
 #include "agg/family.h"
 
-static const struct agg_family *const families[] = {&family_basic, &family_recency, &family_buffer};
+static const struct {
+    const char *name; /* its heading in the reference */
+    const struct agg_family *rows;
+} families[] = {
+    {"basic", &family_basic},
+    {"recency", &family_recency},
+    {"buffer", &family_buffer},
+};
 
 #define FAMILY_COUNT (sizeof families / sizeof families[0])
 
