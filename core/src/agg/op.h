@@ -66,6 +66,9 @@ struct agg_accumulator {
      * prepared bytes are equal (and input, predicate and window are). NULL when there is no config.
      */
     enum bv_status (*configure)(void *config, const struct value *params, struct bv_error *err);
+    /* Told the types of the input columns, after configure, by those to whom int 1 and float 1.0
+     * are one value in a numeric column and two in any other (W1). NULL: types do not matter. */
+    void (*configure_types)(void *config, const enum field_type *input_types);
     uint32_t (*state_size)(const void *config, enum field_type input_type);
     void (*init)(void *state, const void *config); /* the empty state; all bytes defined */
     /* inputs[i] is never NULL; a missing field is VALUE_NULL. Must ignore what it cannot take. */

@@ -124,6 +124,9 @@ describe(struct plan_step *out, struct share *share, const struct resolved_featu
         if (status != BV_OK) {
             return status;
         }
+        if (accumulator->configure_types != NULL) {
+            accumulator->configure_types(config, out->input_types);
+        }
         buf_text(&share->text, " with ");
         for (unsigned i = 0; i < out->config_size; i++) {
             buf_printf(&share->text, "%02x", config[i]);

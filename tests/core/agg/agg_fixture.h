@@ -61,6 +61,9 @@ test_heap_close(struct test_heap *self)
     free(self->heap.base);
 }
 
+/* The declared type of the input columns: numeric ones call int 1 and float 1.0 equal (W1). */
+static enum field_type test_input_type = FIELD_JSON;
+
 /* Prepared parameters of an accumulator, in the arena; NULL when it has none. */
 static inline void *
 agg_configure(const struct agg_accumulator *accumulator, const struct value *params,
@@ -75,6 +78,11 @@ agg_configure(const struct agg_accumulator *accumulator, const struct value *par
         memset(config, 0, size);
         if (accumulator->configure(config, params, &err) != BV_OK) {
             fail_msg("%s: %s", accumulator->name, err.message);
+        }
+        if (accumulator->configure_types != NULL) {
+            const enum field_type types[AGG_INPUTS_MAX] = {test_input_type, test_input_type};
+
+            accumulator->configure_types(config, types);
         }
     }
     return config;

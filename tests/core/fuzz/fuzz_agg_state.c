@@ -82,6 +82,11 @@ configure(const struct agg_accumulator *accumulator, const struct value *params,
     if (config != NULL) {
         memset(config, 0, size);
         BV_ASSERT(accumulator->configure(config, params, NULL) == BV_OK);
+        if (accumulator->configure_types != NULL) {
+            const enum field_type types[AGG_INPUTS_MAX] = {FIELD_JSON, FIELD_JSON};
+
+            accumulator->configure_types(config, types);
+        }
     }
     return config;
 }
