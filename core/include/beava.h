@@ -25,7 +25,7 @@ extern "C" {
 #endif
 
 /* Raised by one when something is added. A binding refuses a library older than it was made for. */
-#define BV_API_VERSION 1u
+#define BV_API_VERSION 2u
 
 BV_API uint32_t bv_api_version(void);
 /* The product's version, "0.1.0". */
@@ -111,6 +111,11 @@ typedef struct bv_bytes {
 } bv_bytes;
 
 BV_API void bv_bytes_free(bv_bytes *bytes);
+
+/* Every operator as JSON: {"operators": [..ascending by name..], "aliases": {"ema": "ewma"}}. A row
+ * says its family, summary, null policy, window rule, result, empty value, parameters (type,
+ * bounds, default, help, refusal code), input columns and accumulators. Needs no engine. */
+BV_API bv_status bv_catalog_json(bv_bytes *out, bv_error *err);
 
 /* Encodings, with the numbers of the wire's content type byte. */
 #define BV_JSON    1u

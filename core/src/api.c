@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "agg/op.h"
 #include "apply/engine.h"
 #include "util/assert.h"
 #include "util/clock.h"
@@ -70,6 +71,23 @@ give_bytes(bv_bytes *out, struct slice from, bv_error *err)
     }
     out->data[from.size] = '\0';
     return BV_OK;
+}
+
+bv_status
+bv_catalog_json(bv_bytes *out, bv_error *err)
+{
+    struct buf json;
+    bv_status status;
+
+    if (out == NULL) {
+        return bv_error_set(err, BV_MISUSE, "bv_catalog_json: out must be given");
+    }
+    buf_init(&json);
+    agg_catalog_json(&json);
+    status = json.failed ? bv_error_set(err, BV_NO_MEMORY, "the catalogue")
+                         : give_bytes(out, buf_slice(&json), err);
+    buf_deinit(&json);
+    return status;
 }
 
 static char *

@@ -661,36 +661,6 @@ test_unknown_operators_are_not_found_and_near_ones_suggested(void **state)
     assert_ptr_equal(agg_op_find(slice_text("ema")), agg_op_find(slice_text("ewma")));
 }
 
-static void
-test_the_catalogue_is_json_with_every_operator(void **state)
-{
-    struct buf text;
-    struct value catalogue;
-    const struct value *operators = NULL;
-
-    buf_init(&text);
-    agg_catalog_json(&text);
-    assert_int_equal(json_parse(&catalogue, buf_slice(&text), 16, &arena, NULL), BV_OK);
-    operators = value_find(&catalogue, "operators");
-    assert_non_null(operators);
-    assert_int_equal(operators->length, agg_op_count());
-    for (size_t i = 0; i < agg_op_count(); i++) {
-        const struct value *row = &operators->as.items[i];
-        const struct agg_op *op = agg_op_at(i);
-
-        assert_true(slice_equal(value_slice(value_find(row, "name")), slice_text(op->name)));
-        assert_int_equal(value_find(row, "params")->length, op->param_count);
-        for (unsigned k = 0; k < op->param_count; k++) {
-            const struct value *param = &value_find(row, "params")->as.items[k];
-
-            assert_int_equal(value_find(param, "required")->as.bits, op->params[k].is_required);
-        }
-        assert_non_null(value_find(row, "window"));
-        assert_non_null(value_find(row, "output"));
-    }
-    buf_deinit(&text);
-}
-
 int
 main(void)
 {
@@ -705,7 +675,6 @@ main(void)
         cmocka_unit_test(test_a_failed_allocation_leaves_a_sound_state),
         cmocka_unit_test(test_decode_reports_spent_memory),
         cmocka_unit_test(test_unknown_operators_are_not_found_and_near_ones_suggested),
-        cmocka_unit_test(test_the_catalogue_is_json_with_every_operator),
     };
     int failed = 0;
 
