@@ -248,8 +248,8 @@ def test_the_block_says_what_runs(tmp_path: pathlib.Path) -> None:
 def test_launchers_find_the_ports_at_any_log_level(level: str) -> None:
     with Server(None, test_mode=False, env={"BEAVA_LOG_LEVEL": level}) as server:
         assert server.call(0, {})[0] == 0
-        kinds = [record.get("kind") for record in server.records()]
-        assert kinds == ["server.http_bound", "server.tcp_bound", "server.ready"]
+    kinds = [record.get("kind") for record in server.records()]
+    assert kinds == ["server.http_bound", "server.tcp_bound", "server.ready"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
