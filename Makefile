@@ -75,7 +75,7 @@ format: deps-clang deps-python
 
 wheel: deps-build deps-python
 	@$(PYTHON) -m build --wheel --outdir dist .
-	@$(PYTHON) -m auditwheel repair --wheel-dir dist dist/beava-*-linux_*.whl && rm -f dist/beava-*-linux_*.whl
+	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(PYTHON) -m auditwheel repair --wheel-dir dist dist/beava-*-linux_*.whl && rm -f dist/beava-*-linux_*.whl
 	@$(PYTHON) -m pytest -q tests/python/test_wheel.py
 
 clean:
