@@ -18,6 +18,7 @@ static const struct {
 } families[] = {
     {"basic", &family_basic},
     {"recency", &family_recency},
+    {"decay", &family_decay},
     {"buffer", &family_buffer},
 };
 

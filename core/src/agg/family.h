@@ -14,6 +14,7 @@ struct agg_family {
 
 extern const struct agg_family family_basic;
 extern const struct agg_family family_recency;
+extern const struct agg_family family_decay;
 extern const struct agg_family family_buffer;
 
 #endif

@@ -88,9 +88,10 @@ agg_configure(const struct agg_accumulator *accumulator, const struct value *par
     return config;
 }
 
-/* Parameters that any operator takes: what its rows require, with harmless values. */
+/* Parameters that any operator takes: what its rows require, with harmless values; and a window,
+ * where it may have one and `is_windowed`. */
 static inline struct value
-agg_sample_params(const struct agg_op *op, struct arena *arena)
+agg_sample_params(const struct agg_op *op, bool is_windowed, struct arena *arena)
 {
     struct buf json;
     struct value params;
@@ -106,6 +107,9 @@ agg_sample_params(const struct agg_op *op, struct arena *arena)
                        samples[op->params[i].type]);
             is_first = false;
         }
+    }
+    if (is_windowed && op->window == AGG_WINDOW_HONOURED) {
+        buf_printf(&json, "%s\"window\":\"1h\"", is_first ? "" : ",");
     }
     buf_byte(&json, '}');
     const struct slice text = slice_of(arena_copy(arena, json.data, json.size), json.size);
@@ -126,7 +130,7 @@ agg_sample_config(const struct agg_accumulator *accumulator, struct arena *arena
         for (unsigned k = 0; k < op->use_count; k++) {
             for (unsigned j = 0; j < 4 && op->uses[k].any_of[j] != NULL; j++) {
                 if (op->uses[k].any_of[j] == accumulator) {
-                    const struct value params = agg_sample_params(op, arena);
+                    const struct value params = agg_sample_params(op, false, arena);
 
                     return agg_configure(accumulator, &params, arena);
                 }
@@ -167,7 +171,7 @@ struct test_feature {
     struct arena arena; /* parameters, and what merges build */
 };
 
-/* params_json NULL: sample parameters. */
+/* params_json NULL: sample parameters, of a window where the operator may have one. */
 static inline void
 test_feature_open_with(struct test_feature *self, const char *name, unsigned choice,
                        const char *params_json, struct test_heap *heap)
@@ -179,7 +183,7 @@ test_feature_open_with(struct test_feature *self, const char *name, unsigned cho
     assert_non_null(self->op);
     arena_init(&self->arena, 65536, 0);
     if (params_json == NULL) {
-        self->params = agg_sample_params(self->op, &self->arena);
+        self->params = agg_sample_params(self->op, true, &self->arena);
     } else {
         assert_int_equal(json_parse(&self->params, slice_text(params_json), 16, &self->arena, NULL),
                          BV_OK);
