@@ -85,6 +85,14 @@ test_a_closed_log_reads_back_whole(void **state)
     memory_os_deinit(&memory);
 }
 
+/* Every bit; a sanitizer, which is ten times slower, looks at one bit of each byte, another one
+ * from byte to byte. */
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+#define BIT_STEP 9
+#else
+#define BIT_STEP 1
+#endif
+
 static void
 test_no_flipped_bit_of_a_closed_log_is_silent_or_loses_anything(void **state)
 {
@@ -96,7 +104,7 @@ test_no_flipped_bit_of_a_closed_log_is_silent_or_loses_anything(void **state)
 
     make_base(&memory, &f, true);
     uint8_t *bytes = copy_base(&memory, &size);
-    for (size_t bit = 0; bit < size * 8; bit++) {
+    for (size_t bit = 0; bit < size * 8; bit += BIT_STEP) {
         bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
         enum bv_status status = recover_bytes(&f, &memory, bytes, size);
         bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
@@ -114,8 +122,8 @@ test_no_flipped_bit_of_a_closed_log_is_silent_or_loses_anything(void **state)
         assert_true(f.result.cut_bytes + f.result.skipped_bytes > 0);
         reported++;
     }
-    print_message("%zu bits: %zu refused, %zu reported without loss, 0 silent\n", size * 8, refused,
-                  reported);
+    print_message("%zu bits: %zu refused, %zu reported without loss, 0 silent\n",
+                  size * 8 / BIT_STEP, refused, reported);
     assert_int_equal(refused + reported, size * 8);
     free(bytes);
     fixture_deinit(&f);
@@ -131,7 +139,7 @@ test_no_flipped_bit_of_a_killed_log_is_silent_or_takes_the_middle_for_a_tail(voi
 
     make_base(&memory, &f, false);
     uint8_t *bytes = copy_base(&memory, &size);
-    for (size_t bit = 0; bit < size * 8; bit++) {
+    for (size_t bit = 0; bit < size * 8; bit += BIT_STEP) {
         bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
         enum bv_status status = recover_bytes(&f, &memory, bytes, size);
         bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
