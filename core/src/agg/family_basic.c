@@ -14,10 +14,11 @@
  *
  * Sums carry the error of each addition beside the total (W17). Neumaier's test of which operand is
  * larger mispredicts on mixed data; Knuth's TwoSum gives the same error term in six additions
- * without a branch. Variance is Welford's with the pairwise merge of Chan, Golub and LeVeque.
+ * without a branch. Variance is in moments.h.
  */
 #include "agg/codec.h"
 #include "agg/family.h"
+#include "agg/moments.h"
 #include "agg/stored_value.h"
 
 #include <math.h>
@@ -192,12 +193,6 @@ static const struct agg_accumulator sums_accumulator = {
 
 /* ---- moments ---- */
 
-struct moments_state {
-    uint64_t n;
-    double mean;
-    double m2; /* sum of squared distances from the mean */
-};
-
 static uint32_t
 moments_state_size(const void *config, enum field_type input_type)
 {
@@ -214,15 +209,10 @@ static void
 moments_update(void *state, const void *config, const struct value *const *inputs,
                const struct agg_moment *moment)
 {
-    struct moments_state *s = (struct moments_state *)state;
     double x = 0;
 
     if (value_number(inputs[0], &x)) {
-        double distance = x - s->mean;
-
-        s->n++;
-        s->mean += distance / (double)s->n;
-        s->m2 += distance * (x - s->mean);
+        moments_add((struct moments_state *)state, x);
     }
 }
 
@@ -230,36 +220,14 @@ static void
 moments_merge(void *into, const void *from, const void *config, const struct agg_heap *heap,
               struct arena *arena)
 {
-    struct moments_state *a = (struct moments_state *)into;
-    const struct moments_state *b = (const struct moments_state *)from;
-
-    if (b->n == 0) {
-        return;
-    }
-    if (a->n == 0) {
-        *a = *b;
-        return;
-    }
-
-    double distance = b->mean - a->mean;
-    double na = (double)a->n;
-    double nb = (double)b->n;
-    double n = na + nb;
-
-    a->m2 += b->m2 + distance * distance * (na * nb / n);
-    a->mean += distance * (nb / n);
-    a->n += b->n;
+    moments_join((struct moments_state *)into, (const struct moments_state *)from);
 }
 
 static void
 moments_encode(struct buf *out, const void *state, const void *config, const struct agg_heap *heap)
 {
-    const struct moments_state *s = (const struct moments_state *)state;
-
     buf_byte(out, VERSION);
-    codec_put_u64(out, s->n);
-    codec_put_f64(out, s->mean);
-    codec_put_f64(out, s->m2);
+    moments_put(out, (const struct moments_state *)state);
 }
 
 static enum bv_status
@@ -267,16 +235,13 @@ moments_decode(void *state, size_t *consumed, struct slice bytes, const void *co
                struct agg_heap *heap, struct bv_error *err)
 {
     struct codec_reader reader = {.bytes = bytes};
-    struct moments_state *s = (struct moments_state *)state;
     bool is_known = codec_take_u8(&reader) == VERSION;
 
-    s->n = codec_take_u64(&reader);
-    s->mean = codec_take_f64(&reader);
-    s->m2 = codec_take_f64(&reader);
+    moments_take((struct moments_state *)state, &reader);
     return codec_finish(&reader, consumed, "moments", is_known, err);
 }
 
-static const struct agg_accumulator moments_accumulator = {
+const struct agg_accumulator moments_accumulator = {
     .name = "moments",
     .input_count = 1,
     .state_align = 8,
@@ -479,7 +444,7 @@ var_read(struct value *out, const struct agg_reading *reading, struct arena *are
 {
     const struct moments_state *m = (const struct moments_state *)reading->states[0];
 
-    *out = m->n < 2 ? value_null() : finite_or_null(m->m2 / (double)(m->n - 1));
+    *out = m->n < 2 ? value_null() : finite_or_null(moments_variance(m));
 }
 
 static void

@@ -34,6 +34,9 @@ agg_heap_at(const struct agg_heap *heap, uint32_t ref)
  * the event itself not yet in them; it obeys the rules of merge. */
 struct agg_view {
     void (*fold)(const struct agg_view *view, void *into);
+    /* When the oldest of these panes leaves: until then the others fold to the same, and only the
+     * pane of the update itself changes. NULL: not known, nothing may be kept. */
+    uint64_t (*stands_until)(const struct agg_view *view);
 };
 
 /* What an update knows beside its values. */
@@ -108,6 +111,8 @@ struct agg_param {
     const char *fallback; /* JSON text of the default, NULL for none */
     const char *help;
     enum bv_status refusal; /* code when missing or out of bounds */
+    /* What is wrong with a list ("is not in ascending order"), NULL for nothing. */
+    const char *(*objection)(const struct value *v);
 };
 
 enum agg_window_rule {

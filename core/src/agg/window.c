@@ -301,12 +301,28 @@ view_fold(const struct agg_view *view, void *into)
     }
 }
 
+static uint64_t
+view_stands_until(const struct agg_view *view)
+{
+    const struct window_view *self = (const struct window_view *)view;
+    uint32_t first;
+
+    if (active_range(&first, self->head, self->shape, self->now_ms, self->heap) == 0) {
+        return self->now_ms;
+    }
+    const uint64_t start_ms = pane_at(self->head, self->heap, first) * self->shape->pane_ms;
+
+    return self->shape->window_ms > UINT64_MAX - start_ms ? UINT64_MAX
+                                                          : start_ms + self->shape->window_ms;
+}
+
 void
 window_view_init(struct window_view *out, const struct window_head *head,
                  const struct window_shape *shape, uint32_t column, uint64_t now_ms,
                  const struct agg_heap *heap, struct arena *arena)
 {
-    *out = (struct window_view){{view_fold}, head, shape, column, now_ms, heap, arena};
+    *out = (struct window_view){
+        {view_fold, view_stands_until}, head, shape, column, now_ms, heap, arena};
 }
 
 /* ---- leaving and changing shape ---- */

@@ -127,7 +127,12 @@ check_bounded(const struct judge *judge, const struct agg_param *param)
         return is_missing(judge, param, v);
     }
     if (param->type == AGG_PARAM_LIST) {
-        return v->kind != VALUE_LIST && refuse_param(judge, param, "must be a list");
+        if (v->kind != VALUE_LIST) {
+            return refuse_param(judge, param, "must be a list");
+        }
+        const char *objection = param->objection == NULL ? NULL : param->objection(v);
+
+        return objection != NULL && refuse_param(judge, param, objection);
     }
     if (param->type == AGG_PARAM_INT && v->kind != VALUE_I64) {
         return refuse_param(judge, param, "must be an integer");

@@ -413,7 +413,7 @@ check_merge(const struct agg_op *op, unsigned choice, uint64_t start_seed)
     for (int i = 0; i < PIECES; i++) {
         test_feature_open(&pieces[i], op->name, choice, &heap);
         for (unsigned u = 0; u < op->use_count; u++) {
-            views[u] = (struct piece_view){{pieces_fold}, pieces, i + 1, u};
+            views[u] = (struct piece_view){{.fold = pieces_fold}, pieces, i + 1, u};
             pieces[i].views[u] = &views[u].view;
         }
         for (uint64_t k = i == 2 ? 0 : next_random(&seed) % 40; k > 0; k--) {
