@@ -83,13 +83,38 @@ ring_store(struct ring_cells cells, uint32_t at, const struct stored_value *stor
     }
 }
 
+/* Up to eight bytes, zeros above; two overlapping loads instead of a loop. */
+static uint64_t
+pack_text(const uint8_t *text, uint32_t size)
+{
+    if (size >= 4) {
+        return load_le32(text) | (uint64_t)load_le32(text + size - 4) << (size - 4) * 8;
+    }
+    if (size >= 2) {
+        return load_le16(text) | (uint32_t)load_le16(text + size - 2) << (size - 2) * 8;
+    }
+    return size == 0 ? 0 : text[0];
+}
+
 bool
 ring_set_text(struct ring_cells cells, uint32_t at, bool is_first_time, const struct value *v,
               struct agg_heap *heap)
 {
+    const bool is_outside = !is_first_time && cells.tags[at] >> 3 == RING_TAG_OUTSIDE;
+    const bool is_text = v->kind == VALUE_STR || v->kind == VALUE_BYTES;
     struct stored_value stored = {0};
 
-    if (!is_first_time) {
+    if (is_text && v->length <= STORED_VALUE_INLINE_MAX && !is_outside) {
+        cells.words[at] = pack_text(v->as.bytes, v->length);
+        cells.tags[at] = (uint8_t)(v->kind | v->length << 3);
+        return true;
+    }
+    if (is_text && is_outside && cells.words[at] >> 32 == v->length) {
+        memcpy(agg_heap_at(heap, (uint32_t)cells.words[at]), v->as.bytes, v->length);
+        cells.tags[at] = (uint8_t)(v->kind | RING_TAG_OUTSIDE << 3);
+        return true;
+    }
+    if (is_outside) {
         stored = ring_load(cells, at);
     }
     if (!stored_value_set(&stored, v, heap)) {
