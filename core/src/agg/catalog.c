@@ -20,6 +20,7 @@ static const struct {
     {"recency", &family_recency},
     {"decay", &family_decay},
     {"buffer", &family_buffer},
+    {"geo", &family_geo},
 };
 
 #define FAMILY_COUNT (sizeof families / sizeof families[0])

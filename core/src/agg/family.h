@@ -16,5 +16,6 @@ extern const struct agg_family family_basic;
 extern const struct agg_family family_recency;
 extern const struct agg_family family_decay;
 extern const struct agg_family family_buffer;
+extern const struct agg_family family_geo;
 
 #endif
