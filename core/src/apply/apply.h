@@ -26,6 +26,9 @@
 /* A log record is closed at this size at the latest, so that a group can be written in pieces. */
 #define APPLY_RECORD_BYTES (1024u * 1024)
 
+/* Room in the log's ring that is never promised: record headers, wrapping, padding. */
+#define JOURNAL_SPARE_BYTES 4096
+
 /* A table as it lives: its entities, and every layout that some block may still have. */
 struct live_table {
     char *name_text;
@@ -76,7 +79,8 @@ struct engine_heap {
     struct pages *pages;
 };
 
-/* A table's name keeps its id for ever; the generation counts how often it started empty. */
+/* A table's name keeps its id unless a rename takes it away; the generation counts how often it
+ * started empty. */
 struct table_identity {
     char *name;
     uint32_t generation;
@@ -92,6 +96,7 @@ struct engine {
     struct wal_directory *directory;
     struct wal *wal;
     uint64_t next_lsn;
+    uint64_t sync_lsn; /* somebody waits for its sync; 0: nobody since the last tick */
     uint64_t now_ms;
     uint64_t last_event_ms; /* latest push applied: the digest's clock */
     uint64_t seed_state;
@@ -148,6 +153,10 @@ void journal_frame(struct engine *engine, struct slice frame);
 void journal_event(struct engine *engine, enum encoding encoding, struct slice event,
                    struct slice body);
 bool journal_has_room(const struct engine *engine, size_t bytes);
+/* The transport asks for room before it reads, but a batch of small events takes more in the log
+ * than in its request. When there is none: applies what is staged (the row being decoded keeps its
+ * slots), hands over what has gathered and waits for the writer. False when that does not help. */
+bool journal_make_room(struct engine *engine, size_t bytes);
 void journal_close(struct engine *engine);
 /* One record of another type with a body of its own; takes one LSN and returns it. */
 uint64_t journal_record(struct engine *engine, uint16_t type, struct slice body);

@@ -146,7 +146,8 @@ live_table_destroy(struct engine *engine, struct live_table *table)
     free(table);
 }
 
-/* The id of a name: given once, in order of appearance, and never reused (docs/formats.md 2.4). */
+/* The id of a name: given once, in order of appearance, and never to two live tables
+ * (docs/formats.md 2.4). */
 static bool
 identity_of(uint32_t *out_id, struct engine *engine, struct slice name)
 {
@@ -173,43 +174,50 @@ identity_of(uint32_t *out_id, struct engine *engine, struct slice name)
     return true;
 }
 
-static struct live_table *
-live_table_create(struct engine *engine, const struct plan_table *plan, struct bv_error *err)
+static enum bv_status
+live_table_create(struct live_table **out, struct engine *engine, const struct plan_table *plan,
+                  struct bv_error *err)
 {
     uint32_t id = 0;
+    enum bv_status status = BV_OK;
     struct live_table *table = calloc(1, sizeof *table);
 
     if (table == NULL) {
-        goto fail;
+        return no_memory(err);
     }
     table->name_text = strndup((const char *)plan->name.data, plan->name.size);
     table->layouts = calloc(1, sizeof *table->layouts);
     if (table->name_text == NULL || table->layouts == NULL ||
         !identity_of(&id, engine, plan->name)) {
-        goto fail;
+        status = no_memory(err);
+        goto done;
     }
     table->name = slice_of(table->name_text, plan->name.size);
-    if (table_create(&table->table, engine->pages, id, plan->layout->state_size, err) != BV_OK) {
-        goto fail;
+    status = table_create(&table->table, engine->pages, id, plan->layout->state_size, err);
+    if (status != BV_OK) {
+        goto done;
     }
-    return table;
-fail:
-    no_memory(err);
+    *out = table;
+    table = NULL; /* handed over */
+done:
     live_table_destroy(engine, table);
-    return NULL;
+    return status;
 }
 
 /* Room for one more layout: what may fail for a table that stays. */
-static bool
-live_table_reserve(struct live_table *table)
+static enum bv_status
+live_table_reserve(struct live_table *table, const struct plan_layout *layout, struct bv_error *err)
 {
     struct plan_layout **layouts =
         realloc(table->layouts, (table->layout_count + 1) * sizeof(struct plan_layout *));
 
-    if (layouts != NULL) {
-        table->layouts = layouts;
+    if (layouts == NULL) {
+        return no_memory(err);
     }
-    return layouts != NULL;
+    table->layouts = layouts;
+    return plan_layout_equal(table->layout, layout)
+               ? BV_OK
+               : table_reserve_layout(table->table, layout->state_size, err);
 }
 
 /* Makes the plan's layout the one in force. */
@@ -227,8 +235,7 @@ live_table_adopt(struct live_table *table, struct plan_table *plan)
             const enum bv_status status =
                 table_add_layout(table->table, plan->layout->state_size, &id, NULL);
 
-            /* A few bytes of an array; half an installation would be worse than a stop. */
-            BV_ASSERT(status == BV_OK);
+            BV_ASSERT(status == BV_OK); /* live_table_reserve has seen to it */
         }
         BV_ASSERT(id == table->layout_count);
         table->layouts[table->layout_count++] = plan->layout;
@@ -360,16 +367,30 @@ index_features(struct live *live)
     qsort(live->sources, live->source_count, sizeof *live->sources, compare_sources);
 }
 
-/* A kept table may have gone by another name. */
+/* A kept table may have gone by another name. It takes its id along, because its pages carry it:
+ * the name that it leaves gets another, the one that the new name had before if there is one. */
 static void
-rename_table(struct live_table *table, struct slice name)
+rename_table(struct engine *engine, struct live_table *table, struct slice name)
 {
     if (slice_equal(table->name, name)) {
         return;
     }
+    struct table_identity *own = &engine->identities[table_id(table->table)];
     char *text = strndup((const char *)name.data, name.size);
+    char *own_text = strndup((const char *)name.data, name.size);
 
-    BV_ASSERT(text != NULL);
+    BV_ASSERT(text != NULL && own_text != NULL);
+    for (uint32_t i = 0; i < engine->identity_count; i++) {
+        if (slice_equal(slice_text(engine->identities[i].name), name)) {
+            free(own_text);
+            own_text = engine->identities[i].name;
+            engine->identities[i].name = own->name;
+            own->name = NULL;
+            break;
+        }
+    }
+    free(own->name);
+    own->name = own_text;
     free(table->name_text);
     table->name_text = text;
     table->name = slice_of(text, name.size);
@@ -398,12 +419,11 @@ live_install(struct engine *engine, struct registry *take_registry, struct plan 
                 former_table(old, plan->name, fresh, fresh_count, renamed, renamed_count);
 
             if (table == NULL) {
-                table = live_table_create(engine, plan, err);
-            } else if (!live_table_reserve(table)) {
-                table = NULL;
+                status = live_table_create(&table, engine, plan, err);
+            } else {
+                status = live_table_reserve(table, plan->layout, err);
             }
-            if (table == NULL) {
-                status = no_memory(err);
+            if (status != BV_OK) {
                 goto fail;
             }
             next.sources[i].tables[k] = table;
@@ -415,7 +435,7 @@ live_install(struct engine *engine, struct registry *take_registry, struct plan 
         struct plan_source *source = &take_plan->sources[i];
 
         for (uint32_t k = 0; k < source->table_count; k++) {
-            rename_table(next.sources[i].tables[k], source->tables[k].name);
+            rename_table(engine, next.sources[i].tables[k], source->tables[k].name);
             live_table_adopt(next.sources[i].tables[k], &source->tables[k]);
             next.sources[i].tables[k]->cold_after_ms = source->resolved->event->cold_after_ms;
         }

@@ -491,8 +491,7 @@ layouts_grow(struct table *table, struct bv_error *err)
 }
 
 enum bv_status
-table_add_layout(struct table *table, uint32_t state_size, uint16_t *out_layout_id,
-                 struct bv_error *err)
+table_reserve_layout(struct table *table, uint32_t state_size, struct bv_error *err)
 {
     if (state_size > STATE_SIZE_MAX) {
         return bv_error_set(err, BV_MEMORY_LIMIT, "a row of table %u takes %u bytes, %u at most",
@@ -502,8 +501,17 @@ table_add_layout(struct table *table, uint32_t state_size, uint16_t *out_layout_
         return bv_error_set(err, BV_MEMORY_LIMIT, "table %u has had %u layouts; register it anew",
                             table->id, LAYOUTS_MAX);
     }
-    if (table->layout_count == table->layout_capacity && layouts_grow(table, err) != BV_OK) {
-        return BV_NO_MEMORY;
+    return table->layout_count == table->layout_capacity ? layouts_grow(table, err) : BV_OK;
+}
+
+enum bv_status
+table_add_layout(struct table *table, uint32_t state_size, uint16_t *out_layout_id,
+                 struct bv_error *err)
+{
+    const enum bv_status status = table_reserve_layout(table, state_size, err);
+
+    if (status != BV_OK) {
+        return status;
     }
     /* touched_s is read as it lies: keep it aligned. */
     table->state_size = (state_size + 3) & ~3u;

@@ -42,6 +42,8 @@ enum bv_status table_create(struct table **out, struct pages *pages, uint32_t ta
 /* Frees all blocks and the index; out-of-line memory must have been released (table_each). */
 void table_destroy(struct table *table); /* accepts NULL */
 
+/* Whether table_add_layout of this size will succeed: what may fail of it is done here. */
+enum bv_status table_reserve_layout(struct table *table, uint32_t state_size, struct bv_error *err);
 /* Adds a layout and makes it current. */
 enum bv_status table_add_layout(struct table *table, uint32_t state_size, uint16_t *out_layout_id,
                                 struct bv_error *err);

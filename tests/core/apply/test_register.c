@@ -124,6 +124,51 @@ test_a_dry_run_changes_nothing_and_tells_the_cost(void **state)
     fixture_close(&f);
 }
 
+/* Pages carry the id of their table: a renamed one and the next of its old name must differ. */
+static void
+test_a_renamed_table_and_a_new_one_of_its_old_name_are_two(void **state)
+{
+#define KIN(name, feature) FIXTURE_TABLE(name, "\"user\"", "\"" feature "\":{\"op\":\"count\"}")
+    struct fixture f;
+    struct engine_stats stats;
+    bv_digest digest;
+
+    (void)state;
+    fixture_open_memory(&f);
+    for (unsigned round = 0; round < 2; round++) { /* the second time both names have had ids */
+        fixture_register(&f, "{\"nodes\":[" FIXTURE_EVENT "," KIN("A", "a") "],\"force\":true}");
+        for (unsigned i = 0; i < 300; i++) {
+            char body[64];
+
+            snprintf(body, sizeof body, "{\"user\":\"u%u\",\"amount\":1}", i);
+            fixture_push(&f, "Tx", body);
+        }
+        fixture_register(&f, "{\"nodes\":[" FIXTURE_EVENT "," KIN("B", "a") "],\"force\":true}");
+        fixture_register(&f, "{\"nodes\":[" FIXTURE_EVENT "," KIN("B", "a") "," KIN("A", "b") "]}");
+        fixture_push(&f, "Tx", "{\"user\":\"u7\",\"amount\":1}");
+        engine_digest(f.engine, &digest);
+        assert_int_equal(digest.entities, 301);
+        fixture_register(&f, "{\"nodes\":[" FIXTURE_EVENT "," KIN("B", "a") "],\"force\":true}");
+        for (unsigned i = 0; i < 300; i++) {
+            char body[64];
+
+            snprintf(body, sizeof body, "{\"user\":\"v%u\",\"amount\":1}", i);
+            fixture_push(&f, "Tx", body);
+        }
+        fixture_get(&f, "B", "\"u7\"");
+        assert_reply(&f, "{\"a\":2}");
+        fixture_get(&f, "B", "\"u299\"");
+        assert_reply(&f, "{\"a\":1}");
+        engine_digest(f.engine, &digest);
+        engine_stats_get(f.engine, &stats);
+        assert_int_equal(digest.entities, 600);
+        assert_int_equal(stats.entities, 600);
+        fixture_request(&f, REQUEST_RESET, "");
+    }
+    fixture_close(&f);
+#undef KIN
+}
+
 static void
 test_reset_forgets_everything_and_raises_the_version(void **state)
 {
@@ -170,6 +215,7 @@ main(void)
         cmocka_unit_test(test_what_is_kept_and_what_is_new_has_the_same_digest_either_way),
         cmocka_unit_test(test_a_destructive_change_needs_force_and_drops_only_its_table),
         cmocka_unit_test(test_a_dry_run_changes_nothing_and_tells_the_cost),
+        cmocka_unit_test(test_a_renamed_table_and_a_new_one_of_its_old_name_are_two),
         cmocka_unit_test(test_reset_forgets_everything_and_raises_the_version),
         cmocka_unit_test(test_reset_is_refused_outside_test_mode),
     };

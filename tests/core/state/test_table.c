@@ -495,6 +495,29 @@ test_a_row_too_large_for_a_block_is_refused_by_name(void **state)
     pages_destroy(pages);
 }
 
+/* Whoever installs a plan asks before it changes anything (apply/live.c). */
+static void
+test_a_layout_too_many_is_refused_before_it_is_added(void **state)
+{
+    struct pages *pages = open_pages(0);
+    struct table *table = open_table(pages, 0, 8);
+    struct bv_error err;
+    uint16_t id = 0;
+
+    (void)state;
+    assert_int_equal(table_reserve_layout(table, 33u << 20, &err), BV_MEMORY_LIMIT);
+    for (unsigned i = 1; i < UINT16_MAX; i++) {
+        assert_int_equal(table_reserve_layout(table, 8 + i % 2 * 8, &err), BV_OK);
+        assert_int_equal(table_add_layout(table, 8 + i % 2 * 8, &id, &err), BV_OK);
+        assert_int_equal(id, i);
+    }
+    assert_int_equal(table_reserve_layout(table, 8, &err), BV_MEMORY_LIMIT);
+    assert_int_equal(table_add_layout(table, 8, &id, &err), BV_MEMORY_LIMIT);
+    assert_int_equal(table_current_layout(table), UINT16_MAX - 1);
+    table_destroy(table);
+    pages_destroy(pages);
+}
+
 int
 main(void)
 {
@@ -506,6 +529,7 @@ main(void)
         cmocka_unit_test(test_a_spent_limit_refuses_new_entities_and_keeps_the_old),
         cmocka_unit_test(test_each_refused_page_leaves_the_table_intact),
         cmocka_unit_test(test_a_row_too_large_for_a_block_is_refused_by_name),
+        cmocka_unit_test(test_a_layout_too_many_is_refused_before_it_is_added),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
