@@ -189,6 +189,14 @@ done:
 }
 
 void
+plan_set_row_flags(struct plan *plan, unsigned row_flags)
+{
+    for (uint32_t i = 0; i < plan->source_count; i++) {
+        row_schema_set_flags(plan->sources[i].schema, row_flags);
+    }
+}
+
+void
 plan_destroy(struct plan *plan)
 {
     if (plan == NULL) {

@@ -107,6 +107,8 @@ enum bv_status plan_compile(struct plan **out, struct registry *registry,
                             size_t fresh_count, const struct registry_rename *renamed,
                             size_t renamed_count, unsigned row_flags, struct bv_error *err);
 void plan_destroy(struct plan *plan); /* accepts NULL; layouts that were taken over stay */
+/* Decodes events with other switches from now on. */
+void plan_set_row_flags(struct plan *plan, unsigned row_flags);
 
 const struct plan_table *plan_find_table(const struct plan *plan, struct slice name);
 

@@ -52,6 +52,8 @@ enum bv_status row_schema_create(struct row_schema **out, struct slice event_nam
                                  const struct row_field *fields, size_t field_count,
                                  size_t slot_count, unsigned flags, struct bv_error *err);
 void row_schema_destroy(struct row_schema *schema); /* accepts NULL */
+/* Other switches from the next event on. */
+void row_schema_set_flags(struct row_schema *schema, unsigned flags);
 
 /* 1. Generic. */
 struct push_envelope {

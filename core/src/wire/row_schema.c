@@ -52,7 +52,7 @@ field_type_name(enum field_type type)
 
 /* The kinds a field takes (wire.md 5.3): numbers either way round, no other coercion. */
 static uint8_t
-accepted_kinds(const struct row_field *field, bool has_slot, unsigned flags)
+accepted_kinds(const struct row_schema_field *field, bool has_slot, unsigned flags)
 {
     unsigned kinds = 0xff;
 
@@ -160,7 +160,7 @@ copy_fields(struct row_schema *schema, const struct row_field *fields, struct bv
 
         field->type = fields[i].type;
         field->is_optional = fields[i].is_optional;
-        field->kinds = accepted_kinds(&fields[i], i < schema->slot_count, schema->flags);
+        field->kinds = accepted_kinds(field, i < schema->slot_count, schema->flags);
         if (i < schema->slot_count && !fields[i].is_optional) {
             schema->required_count++;
         }
@@ -374,6 +374,20 @@ row_schema_destroy(struct row_schema *schema)
     if (schema != NULL) {
         arena_deinit(&schema->arena);
         free(schema);
+    }
+}
+
+void
+row_schema_set_flags(struct row_schema *schema, unsigned flags)
+{
+    schema->flags = flags;
+    for (uint32_t i = 0; i < schema->field_count; i++) {
+        struct row_schema_field *field = &schema->fields[i];
+
+        field->kinds = accepted_kinds(field, i < schema->slot_count, flags);
+        for (int style = 0; style < ROW_STYLE_COUNT; style++) {
+            schema->guesses[style].fields[i].kinds = field->kinds;
+        }
     }
 }
 
