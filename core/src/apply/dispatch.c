@@ -77,6 +77,10 @@ engine_tick_end(struct engine *engine)
     journal_close(engine);
     if (engine->wal != NULL) {
         wal_publish(engine->wal);
+        if (BV_UNLIKELY(engine->sync_lsn != 0)) {
+            wal_want_sync(engine->wal, engine->sync_lsn);
+        }
     }
+    engine->sync_lsn = 0;
     arena_reset(&engine->arena);
 }

@@ -86,18 +86,35 @@ replay_record(const struct record_header *header, struct slice body, void *conte
     return status;
 }
 
+/* The ring holds the largest request, what its transport reads with it, and its wrapping. */
+static uint64_t
+ring_bytes(const struct engine_options *options)
+{
+    const uint64_t request =
+        (options->max_payload == 0 ? 4u << 20 : options->max_payload) + (1u << 20);
+    const uint64_t least = request + request / 4 + (64u << 10);
+    const uint64_t given = options->ring_bytes == 0 ? WAL_RING_BYTES_DEFAULT : options->ring_bytes;
+
+    return given > least ? given : least;
+}
+
 static enum bv_status
 recover(struct engine *engine, const struct wal_options *options, struct bv_error *err)
 {
     const uint64_t started_ns = clock_monotonic_ns();
     struct replay replay = {engine, started_ns};
     struct recovery_result result;
+    const unsigned row_flags = engine->options.row_flags;
     enum bv_status status = wal_directory_open(&engine->directory, options, err);
 
+    /* What is in the log was accepted, maybe under looser switches than those of today. */
+    engine->options.row_flags = ROW_LOOSE_OPTIONAL_FIELDS;
     if (status == BV_OK) {
         status = recovery_run(&result, engine->directory, replay_record, &replay, err);
     }
+    engine->options.row_flags = row_flags;
     if (status == BV_OK) {
+        plan_set_row_flags(engine->live.plan, row_flags);
         engine_tick_begin(engine, result.last_time_ms);
         engine->next_lsn = result.last_lsn + 1;
         status = wal_open(&engine->wal, engine->directory, options, engine->next_lsn, err);
@@ -163,7 +180,7 @@ engine_open(struct engine **out, const struct engine_options *options, struct bv
             .snapshot_dir = options->snapshot_dir,
             .policy = options->policy,
             .segment_bytes = options->segment_bytes,
-            .ring_bytes = options->ring_bytes,
+            .ring_bytes = ring_bytes(options),
             .sync_interval_ms = options->sync_interval_ms,
             .sync_bytes = options->sync_bytes,
             .tick_ms = options->tick_ms,
@@ -202,7 +219,15 @@ bool
 engine_has_room(const struct engine *engine, size_t bytes)
 {
     /* An HTTP push is wrapped as a frame: its request line is longer than the wrapping. */
-    return journal_has_room(engine, engine->pending.size + bytes + bytes / 4);
+    const size_t wanted = engine->pending.size + bytes + bytes / 4;
+
+    if (engine->wal == NULL) {
+        return true;
+    }
+    /* An empty ring is all there will ever be: asking for more would wait for ever. */
+    const size_t most = wal_body_size_max(engine->wal) - JOURNAL_SPARE_BYTES;
+
+    return journal_has_room(engine, wanted < most ? wanted : most);
 }
 
 uint64_t

@@ -128,7 +128,19 @@ journal_event(struct engine *engine, enum encoding encoding, struct slice event,
 bool
 journal_has_room(const struct engine *engine, size_t bytes)
 {
-    return engine->wal == NULL || wal_has_room(engine->wal, bytes + 4096);
+    return engine->wal == NULL || wal_has_room(engine->wal, bytes + JOURNAL_SPARE_BYTES);
+}
+
+bool
+journal_make_room(struct engine *engine, size_t bytes)
+{
+    if (BV_LIKELY(journal_has_room(engine, bytes + engine->pending.size))) {
+        return true;
+    }
+    push_flush(engine);
+    journal_close(engine);
+    return wal_wait(engine->wal, engine->next_lsn - 1, false, NULL) == BV_OK &&
+           journal_has_room(engine, bytes);
 }
 
 void

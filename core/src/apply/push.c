@@ -178,8 +178,9 @@ stage(struct engine *engine, const struct live_source *source, struct value *val
             push_flush(engine);
         }
         target = &engine->targets[engine->target_count];
-        if (!build_key(&target->key, resolved, values, &engine->arena)) {
-            continue;
+        if (!build_key(&target->key, resolved, values, &engine->arena) ||
+            BV_UNLIKELY(target->key.size > TABLE_KEY_MAX)) {
+            continue; /* an event without a key that can be stored passes the table by */
         }
         target->table = source->tables[i];
         target->values = values;
@@ -350,12 +351,15 @@ log_takes(struct engine *engine, size_t bytes, struct bv_error *err)
     if (engine->wal == NULL) {
         return true;
     }
+    /* Room first: a log that has failed has room for everything, and may fail at any time. */
+    const bool has_room = journal_make_room(engine, bytes);
+
     if (BV_UNLIKELY(wal_failed(engine->wal))) {
         bv_error_set(err, BV_WAL_UNAVAILABLE,
                      "the log cannot be written; the event was not applied, reads go on");
         return false;
     }
-    if (BV_UNLIKELY(!journal_has_room(engine, bytes + engine->pending.size))) {
+    if (BV_UNLIKELY(!has_room)) {
         bv_error_set(err, BV_WAL_UNAVAILABLE,
                      "the log's buffer is full; send the event again in a moment");
         return false;
@@ -400,6 +404,9 @@ push_dispatch(struct engine *engine, const struct request *request, struct respo
     journal_open(engine);
     accept(engine, decoded.source, values, out);
     out->wait_lsn = out->lsn;
+    if (BV_UNLIKELY(request->is_sync)) {
+        engine->sync_lsn = out->lsn;
+    }
     if (request->frame.size != 0) {
         journal_frame(engine, request->frame);
     } else {
@@ -426,7 +433,24 @@ struct batch {
     uint64_t accepted;
     uint64_t last_lsn;
     struct buf refused; /* {"error":{..},"index":I},.. */
+    uint64_t unlisted;  /* refused once that was full */
 };
+
+/* A frame of small wrong elements would be answered with fifty times its size: beyond this, and
+ * far below the limit of a frame, refusals are only counted. */
+#define REFUSED_BYTES_MAX (1u << 20)
+
+static void
+refuse_element(struct batch *batch, const struct bv_error *err, size_t index)
+{
+    if (batch->refused.size > REFUSED_BYTES_MAX) {
+        batch->unlisted++;
+        return;
+    }
+    buf_text(&batch->refused, batch->refused.size == 0 ? "{\"error\":" : ",{\"error\":");
+    reply_error_object(&batch->refused, err, 0);
+    buf_printf(&batch->refused, ",\"index\":%zu}", index);
+}
 
 static void
 batch_element(struct batch *batch, struct slice body, size_t index)
@@ -446,9 +470,7 @@ batch_element(struct batch *batch, struct slice body, size_t index)
         status = (enum bv_status)err.status;
     }
     if (status != BV_OK) {
-        buf_text(&batch->refused, batch->refused.size == 0 ? "{\"error\":" : ",{\"error\":");
-        reply_error_object(&batch->refused, &err, 0);
-        buf_printf(&batch->refused, ",\"index\":%zu}", index);
+        refuse_element(batch, &err, index);
         return;
     }
     journal_open(engine);
@@ -473,9 +495,14 @@ batch_reply(struct batch *batch, bool is_sync, struct response *out)
     }
     buf_text(reply, ",\"refused\":[");
     buf_append(reply, batch->refused.data, batch->refused.size);
-    buf_text(reply, "],\"registry_version\":");
+    buf_text(reply, "],");
+    if (batch->unlisted != 0) {
+        buf_printf(reply, "\"refused_unlisted\":%llu,", (unsigned long long)batch->unlisted);
+    }
+    buf_text(reply, "\"registry_version\":");
     json_write_u64(reply, engine->live.registry->version);
     buf_text(reply, ",\"replayed\":[]}");
+    reply->failed |= batch->refused.failed;
     out->wait_lsn = batch->last_lsn;
     out->is_sync = is_sync;
     reply_json(engine, out, FRAME_PUSH_MANY);

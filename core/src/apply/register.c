@@ -109,7 +109,8 @@ carry_out(struct engine *engine, struct registration *registration, struct buf *
 static bool
 log_refuses(struct engine *engine, size_t bytes, struct bv_error *err)
 {
-    if (engine->wal == NULL || (!wal_failed(engine->wal) && journal_has_room(engine, bytes))) {
+    /* Room first: a log that has failed has room for everything, and may fail at any time. */
+    if (engine->wal == NULL || (journal_make_room(engine, bytes) && !wal_failed(engine->wal))) {
         return false;
     }
     bv_error_set(err, BV_WAL_UNAVAILABLE,

@@ -173,6 +173,143 @@ test_a_second_engine_on_the_directory_is_refused(void **state)
 }
 
 static void
+test_events_taken_under_looser_switches_are_replayed(void **state)
+{
+    struct place place;
+    struct fixture f;
+    bv_digest before;
+    bv_digest after;
+
+    (void)state;
+    place_make(&place, BV_POLICY_ALWAYS);
+    place.options.row_flags = ROW_LOOSE_OPTIONAL_FIELDS;
+    fixture_open(&f, &place.options);
+    fixture_register(&f, FIXTURE_NODES);
+    fixture_push(&f, "Tx", "{\"user\":\"a\",\"amount\":1,\"n\":\"no number\"}");
+    assert_reply(&f, "ack 2");
+    fixture_push(&f, "Tx", "{\"user\":\"a\\tb\",\"amount\":1}");
+    assert_reply(&f, "ack 3");
+    engine_digest(f.engine, &before);
+    fixture_close(&f);
+
+    place.options.row_flags = ROW_STRICT_CONTROL_CHARACTERS;
+    fixture_open(&f, &place.options);
+    engine_digest(f.engine, &after);
+    assert_memory_equal(&before, &after, sizeof before);
+    /* New events meet the switches of today, whichever way they are decoded. */
+    for (unsigned i = 0; i < 3; i++) {
+        fixture_push(&f, "Tx", "{\"user\":\"a\",\"amount\":1,\"n\":\"no number\"}");
+        assert_reply_has(&f, "invalid_event");
+        fixture_push(&f, "Tx", "{\"user\":\"a\\tb\",\"amount\":1}");
+        assert_reply_has(&f, "control_character_in_string");
+        fixture_push(&f, "Tx", "{\"user\":\"a\",\"amount\":1}");
+        assert_int_equal(f.response.kind, RESPONSE_ACK);
+    }
+    fixture_close(&f);
+    place_remove(&place);
+}
+
+static void
+test_a_ring_is_never_asked_for_more_than_it_holds(void **state)
+{
+    struct place place;
+    struct fixture f;
+
+    (void)state;
+    place_make(&place, BV_POLICY_ALWAYS);
+    fixture_open(&f, &place.options);
+    assert_true(engine_has_room(f.engine, 1u << 30));
+    fixture_close(&f);
+    place_remove(&place);
+}
+
+static void
+test_the_largest_payload_fits_whatever_ring_was_asked_for(void **state)
+{
+    static const char head[] = "{\"amount\":1,\"user\":\"";
+    const size_t size = 12u << 20;
+    char *body = malloc(size + sizeof head + 2);
+    struct place place;
+    struct fixture f;
+
+    (void)state;
+    place_make(&place, BV_POLICY_ALWAYS);
+    place.options.ring_bytes = 1u << 20;
+    place.options.max_payload = 16u << 20;
+    fixture_open(&f, &place.options);
+    fixture_register(&f, FIXTURE_NODES);
+    memcpy(body, head, sizeof head - 1);
+    memset(body + sizeof head - 1, 'x', size);
+    strcpy(body + sizeof head - 1 + size, "\"}");
+    fixture_push(&f, "Tx", body);
+    assert_reply(&f, "ack 2");
+    fixture_close(&f);
+    place_remove(&place);
+    free(body);
+}
+
+static void
+test_a_batch_larger_than_the_ring_is_accepted_whole(void **state)
+{
+    const unsigned count = 400000;
+    static const char element[] = "{\"user\":\"a\",\"amount\":1},";
+    struct place place;
+    struct fixture f;
+    bv_digest before;
+    bv_digest after;
+    struct buf text;
+
+    (void)state;
+    place_make(&place, BV_POLICY_ALWAYS);
+    fixture_open(&f, &place.options);
+    fixture_register(&f, FIXTURE_NODES);
+    buf_init(&text);
+    buf_text(&text, "{\"event\":\"Tx\",\"bodies\":[");
+    for (unsigned i = 0; i < count; i++) {
+        buf_append(&text, element, sizeof element - 1);
+    }
+    buf_text(&text, "{\"user\":7}]}");
+    fixture_send(&f, (struct request){.kind = REQUEST_PUSH_MANY, .payload = buf_slice(&text)});
+    assert_reply_has(&f, "{\"accepted\":400000,\"ack_lsn\":400001,");
+    assert_reply_has(&f, "\"index\":400000}],\"registry_version\"");
+    engine_digest(f.engine, &before);
+    fixture_close(&f);
+    fixture_open(&f, &place.options);
+    engine_digest(f.engine, &after);
+    assert_memory_equal(&before, &after, sizeof before);
+    fixture_close(&f);
+    buf_deinit(&text);
+    place_remove(&place);
+}
+
+static void
+test_push_sync_does_not_wait_for_the_interval(void **state)
+{
+    struct place place;
+    struct fixture f;
+    struct request request = {.kind = REQUEST_PUSH,
+                              .transport = TRANSPORT_HTTP,
+                              .has_name = true,
+                              .is_sync = true,
+                              .name = slice_text("Tx"),
+                              .payload = slice_text("{\"user\":\"a\",\"amount\":1}")};
+
+    (void)state;
+    place_make(&place, BV_POLICY_OS);
+    place.options.sync_interval_ms = 3600000;
+    fixture_open(&f, &place.options);
+    fixture_register(&f, FIXTURE_NODES);
+    fixture_send(&f, request);
+    assert_true(f.response.is_sync);
+    for (unsigned i = 0; i < 5000 && engine_synced_lsn(f.engine) < f.response.lsn; i++) {
+        usleep(1000);
+    }
+    assert_true(engine_synced_lsn(f.engine) >= f.response.lsn);
+    fixture_close(&f);
+    place_remove(&place);
+}
+
+static void
 test_policy_memory_touches_no_file(void **state)
 {
     struct fixture f;
@@ -197,6 +334,11 @@ main(void)
         cmocka_unit_test(test_state_after_a_restart_is_bit_identical_under_policy_os),
         cmocka_unit_test(test_reset_survives_a_restart),
         cmocka_unit_test(test_a_second_engine_on_the_directory_is_refused),
+        cmocka_unit_test(test_events_taken_under_looser_switches_are_replayed),
+        cmocka_unit_test(test_a_ring_is_never_asked_for_more_than_it_holds),
+        cmocka_unit_test(test_the_largest_payload_fits_whatever_ring_was_asked_for),
+        cmocka_unit_test(test_a_batch_larger_than_the_ring_is_accepted_whole),
+        cmocka_unit_test(test_push_sync_does_not_wait_for_the_interval),
         cmocka_unit_test(test_policy_memory_touches_no_file),
     };
 

@@ -154,6 +154,64 @@ test_an_event_without_a_key_skips_that_table_only(void **state)
 }
 
 static void
+test_a_key_too_long_to_store_passes_the_table_by(void **state)
+{
+    static const char nodes[] =
+        "{\"nodes\":[{\"kind\":\"event\",\"name\":\"E\",\"schema\":{\"fields\":{\"a\":\"str\"},"
+        "\"optional_fields\":[]}},{\"kind\":\"derivation\",\"name\":\"Five\",\"output_kind\":"
+        "\"table\",\"upstreams\":[\"E\"],\"table_primary_key\":[\"a\",\"b\",\"c\",\"d\",\"e\"],"
+        "\"ops\":[{\"op\":\"with_columns\",\"exprs\":{\"b\":\"a\",\"c\":\"a\",\"d\":\"a\",\"e\":"
+        "\"a\"}},{\"op\":\"group_by\",\"keys\":[\"a\",\"b\",\"c\",\"d\",\"e\"],\"agg\":{\"five\":"
+        "{\"op\":\"count\"}}}]},{\"kind\":\"derivation\",\"name\":\"One\",\"output_kind\":"
+        "\"table\","
+        "\"upstreams\":[\"E\"],\"table_primary_key\":[],\"ops\":[{\"op\":\"group_by\",\"keys\":[],"
+        "\"agg\":{\"one\":{\"op\":\"count\"}}}]}]}";
+    const size_t size = 4000000; /* five of them are more than TABLE_KEY_MAX */
+    char *body = malloc(size + 16);
+    struct engine_stats stats;
+    struct fixture f;
+
+    (void)state;
+    fixture_open_memory(&f);
+    fixture_register(&f, nodes);
+    strcpy(body, "{\"a\":\"");
+    memset(body + 6, 'x', size);
+    strcpy(body + 6 + size, "\"}");
+    fixture_push(&f, "E", body);
+    assert_reply(&f, "ack 2");
+    fixture_get(&f, "One", "\"\"");
+    assert_reply(&f, "{\"one\":1}");
+    engine_stats_get(f.engine, &stats);
+    assert_int_equal(stats.entities, 1);
+    fixture_close(&f);
+    free(body);
+}
+
+static void
+test_a_batch_of_wrong_elements_is_answered_with_a_bounded_list(void **state)
+{
+    struct fixture f;
+    struct buf text;
+
+    (void)state;
+    fixture_open_memory(&f);
+    fixture_register(&f, FIXTURE_NODES);
+    buf_init(&text);
+    buf_text(&text, "{\"event\":\"Tx\",\"bodies\":[");
+    for (unsigned i = 0; i < 100000; i++) {
+        buf_text(&text, "1,");
+    }
+    buf_text(&text, "{\"user\":\"a\",\"amount\":1}]}");
+    fixture_send(&f, (struct request){.kind = REQUEST_PUSH_MANY, .payload = buf_slice(&text)});
+    assert_reply_has(&f, "{\"accepted\":1,\"ack_lsn\":2,\"refused\":[{\"error\":");
+    assert_reply_has(&f, "\"index\":0},");
+    assert_reply_has(&f, "],\"refused_unlisted\":");
+    assert_true(f.response.body.size < 2u << 20);
+    buf_deinit(&text);
+    fixture_close(&f);
+}
+
+static void
 test_the_clock_of_the_engine_stands_still_rather_than_go_back(void **state)
 {
     struct fixture f;
@@ -180,6 +238,8 @@ main(void)
         cmocka_unit_test(test_a_batch_applies_like_single_pushes),
         cmocka_unit_test(test_elements_of_a_batch_are_pushes_of_their_own),
         cmocka_unit_test(test_an_event_without_a_key_skips_that_table_only),
+        cmocka_unit_test(test_a_key_too_long_to_store_passes_the_table_by),
+        cmocka_unit_test(test_a_batch_of_wrong_elements_is_answered_with_a_bounded_list),
         cmocka_unit_test(test_the_clock_of_the_engine_stands_still_rather_than_go_back),
     };
 
