@@ -4,6 +4,8 @@
 #   make test         every test there is, each suite within its budget (.ci/budgets.toml)
 #   make build        build/beava, build/libbeava.so, and the package importable from python/
 #   make bench        the table of ratios of benchmarks/
+#   make bench-operators  what each operator costs, into docs/operators.md
+#   make operators    docs/operators.md and python/beava/operators.py, from the core's catalogue
 #   make asan tsan    the C tests under sanitizers
 #   make fuzz         every fuzz target for FUZZ_SECONDS (default 600)
 #   make soak         the kill -9 loop for as long as KILLS asks
@@ -19,7 +21,7 @@ PYTHON := $(VENV)/bin/python
 FUZZ_SECONDS ?= 600
 KILLS ?= 1000
 
-.PHONY: quickstart test build bench asan tsan fuzz soak lint format wheel clean deps-build deps-python \
+.PHONY: quickstart test build bench bench-operators operators asan tsan fuzz soak lint format wheel clean deps-build deps-python \
 	deps-c-tests deps-clang deps-bench
 
 deps-build:
@@ -63,6 +65,13 @@ soak: build
 
 bench: build deps-bench
 	@$(PYTHON) benchmarks/run.py
+
+bench-operators: build
+	@$(PYTHON) benchmarks/operators.py
+
+operators: build
+	@$(PYTHON) bindings/build_operators.py
+	@$(PYTHON) docs/operators.py
 
 lint: deps-clang deps-python
 	@clang-format --dry-run --Werror $$(git ls-files '*.c' '*.h')

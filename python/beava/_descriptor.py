@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an aggregation helper returns, and the catalogue of operators: one row each.
+"""What an aggregation helper returns, and what the package promises of each: one row per operator.
+
+The rest of what is known about operators is the core's catalogue (`_catalog.py`); of both the
+functions in `operators.py` are made.
 
 Enters: arguments of the functions in `operators.py`. Leaves: `AggDescriptor`.
 Invariant: a descriptor that exists can be sent; every mistake was raised where it was made.
@@ -12,7 +15,7 @@ import itertools
 import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from dataclasses import field as dataclass_field
 from typing import Any
 
@@ -183,26 +186,31 @@ def _check_where(op: str, where: Any) -> str | None:
 
 
 @dataclass(frozen=True)
-class _Param:
-    name: str  # of the argument
-    key: str  # on the wire
+class Param:
+    """An argument of an operator's function, as its signature has it and as it is checked."""
+
+    name: str
+    annotation: str
     check: Callable[[str, Any], Any]
+    default: str = ""  # as written in the signature; none when empty
+    wire_name: str = ""
+
+    @property
+    def key(self) -> str:
+        """Its name on the wire."""
+        return self.wire_name or self.name
 
 
-def _param(name: str, check: Callable[[str, Any], Any], key: str = "") -> _Param:
-    return _Param(name, key or name, check)
-
-
-_FIELD = _param("field", _check_field)
-_WINDOW = _param("window", _check_window)
-_WINDOW_REQUIRED = _param("window", _check_required_window)
-_HALF_LIFE = _param("half_life", _check_half_life)
-_WHERE = _param("where", _check_where)
-_N = _param("n", _check_count("n"))
-_SAMPLES = _param("samples", _check_count("samples"))
+_FIELD = Param("field", "str", _check_field)
+_WINDOW = Param("window", "Duration | None", _check_window, "None")
+_WINDOW_REQUIRED = Param("window", "Duration", _check_required_window)
+_HALF_LIFE = Param("half_life", "Duration", _check_half_life)
+_WHERE = Param("where", "_Expr | None", _check_where, "None")
+_N = Param("n", "int", _check_count("n"))
+_SAMPLES = Param("samples", "int", _check_count("samples"))
 _POSITION = (
-    _param("lat", lambda op, name: name, "lat_field"),
-    _param("lon", lambda op, name: name, "lon_field"),
+    Param("lat", "str", lambda op, name: name, wire_name="lat_field"),
+    Param("lon", "str", lambda op, name: name, wire_name="lon_field"),
 )
 _MEASURE = (_FIELD, _WINDOW, _WHERE)
 _MEASURE_OVER = (_FIELD, _WINDOW_REQUIRED, _WHERE)
@@ -211,11 +219,11 @@ _DECAY = (_FIELD, _HALF_LIFE, _WHERE)
 
 @dataclass(frozen=True)
 class Operator:
-    """One row of the catalogue: the type of its feature ("field": that of the field it reads) and
-    its parameters, in the order in which they are checked."""
+    """What the package promises of one operator: the type of its feature ("field": that of the
+    field it reads) and its parameters, in the order in which they are checked."""
 
     output: str
-    params: tuple[_Param, ...]
+    params: tuple[Param, ...]
 
 
 OPERATORS: dict[str, Operator] = {
@@ -228,15 +236,15 @@ OPERATORS: dict[str, Operator] = {
     "std": Operator("f64", _MEASURE),
     "ratio": Operator("f64", (_WINDOW, _WHERE)),
     "n_unique": Operator("i64", _MEASURE),
-    "quantile": Operator("f64", (_param("q", _check_q), *_MEASURE)),
-    "top_k": Operator("str", (_param("k", _check_count("k")), *_MEASURE)),
+    "quantile": Operator("f64", (Param("q", "float", _check_q), *_MEASURE)),
+    "top_k": Operator("str", (Param("k", "int", _check_count("k")), *_MEASURE)),
     "bloom_member": Operator("bool", _MEASURE),
     "entropy": Operator("f64", _MEASURE),
     "first": Operator("field", (_FIELD, _WHERE)),
     "last": Operator("field", (_FIELD, _WHERE)),
     "first_n": Operator("str", (_N, _FIELD, _WHERE)),
     "last_n": Operator("str", (_N, _FIELD, _WHERE)),
-    "lag": Operator("field", (_N, _FIELD, _WHERE)),
+    "lag": Operator("field", (replace(_N, default="1"), _FIELD, _WHERE)),
     "first_seen": Operator("i64", (_WHERE,)),
     "last_seen": Operator("i64", (_WHERE,)),
     "age": Operator("i64", (_WHERE,)),
@@ -257,26 +265,36 @@ OPERATORS: dict[str, Operator] = {
     "inter_arrival_stats": Operator("f64", (_WINDOW_REQUIRED, _WHERE)),
     "burst_count": Operator(
         "i64",
-        (_WINDOW_REQUIRED, _param("sub_window", _check_inner_window("sub_window")), _WHERE),
+        (
+            _WINDOW_REQUIRED,
+            Param("sub_window", "Duration", _check_inner_window("sub_window")),
+            _WHERE,
+        ),
     ),
     "delta_from_prev": Operator("field", (_FIELD, _WHERE)),
     "trend": Operator("f64", _MEASURE_OVER),
     "trend_residual": Operator("f64", _MEASURE_OVER),
-    "outlier_count": Operator("i64", (_param("sigma", _check_sigma), *_MEASURE_OVER)),
+    "outlier_count": Operator(
+        "i64", (Param("sigma", "float", _check_sigma, "3.0"), *_MEASURE_OVER)
+    ),
     "value_change_count": Operator("i64", _MEASURE_OVER),
     "z_score": Operator(
         "f64",
-        (_FIELD, _param("baseline_window", _check_inner_window("baseline_window")), _WHERE),
+        (
+            _FIELD,
+            Param("baseline_window", "Duration", _check_inner_window("baseline_window")),
+            _WHERE,
+        ),
     ),
-    "histogram": Operator("str", (_param("buckets", _check_buckets), _FIELD, _WHERE)),
+    "histogram": Operator("str", (Param("buckets", "list[float]", _check_buckets), _FIELD, _WHERE)),
     "hour_of_day_histogram": Operator("str", (_WHERE,)),
     "dow_hour_histogram": Operator("str", (_WHERE,)),
     "seasonal_deviation": Operator("f64", (_FIELD, _WHERE)),
     "event_type_mix": Operator(
         "str",
         (
-            _param("max_categories", _check_count("max_categories")),
-            _param("categories", _check_categories),
+            Param("max_categories", "int", _check_count("max_categories"), "256"),
+            Param("categories", "list[str] | None", _check_categories, "None"),
             _FIELD,
             _WHERE,
         ),
@@ -286,7 +304,7 @@ OPERATORS: dict[str, Operator] = {
     "geo_velocity": Operator("f64", (*_POSITION, _WHERE)),
     "geo_distance": Operator("f64", (*_POSITION, _WHERE)),
     "geo_spread": Operator("f64", (*_POSITION, _WHERE)),
-    "distance_from_home": Operator("f64", (*_POSITION, _SAMPLES, _WHERE)),
+    "distance_from_home": Operator("f64", (*_POSITION, replace(_SAMPLES, default="100"), _WHERE)),
 }
 
 
