@@ -414,6 +414,7 @@ static const struct agg_param buffer_n_params[] = {
      .refusal = BV_AGG_UNKNOWN_FIELD},
 };
 
+/* No fallback for samples: registration would write it down, and it would win over k. */
 static const struct agg_param reservoir_params[] = {
     {.name = "field",
      .type = AGG_PARAM_FIELD,
@@ -425,9 +426,8 @@ static const struct agg_param reservoir_params[] = {
      .type = AGG_PARAM_INT,
      .min = 1,
      .max = BUFFER_N_MAX,
-     .fallback = "10",
-     .help = "A positive integer, at most 65536: how many values the sample has. Memory governance "
-             "wants it to be given.",
+     .help = "A positive integer, at most 65536: how many values the sample has; 10 where memory "
+             "governance lets it be left out.",
      .refusal = BV_AGG_UNKNOWN_FIELD},
     {.name = "k",
      .type = AGG_PARAM_INT,

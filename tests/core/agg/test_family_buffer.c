@@ -510,6 +510,8 @@ test_bounds_are_refused_with_their_codes(void **state)
                 is_found = true;
                 assert_true(op->params[k].min == 1 && op->params[k].max == rows[i].max);
                 assert_int_equal(op->params[k].refusal, BV_AGG_UNKNOWN_FIELD);
+                /* A default that is written down would overrule the other name of samples. */
+                assert_null(op->params[k].fallback);
             }
         }
         assert_true(is_found);
