@@ -16,19 +16,17 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
-try:
-    from . import expr as language
-except ImportError:  # with tests/oracle itself on the path
-    import expr as language  # type: ignore[no-redef]
+from . import agreement, buffer, decay, distinct, geo, recency, shape, velocity
+from . import expr as language
+from .common import PANES, Params, Seen, scalar_text
+from .common import float_text as float_text
 
 Row = dict[str, Any]
-PANES = 64
 
 _UNITS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
@@ -46,43 +44,9 @@ def duration(text: str | None) -> int | None:
 # ---- keys (7) ---------------------------------------------------------------------------------
 
 
-def float_text(value: float) -> str:
-    """Canonical float text (8.1): always with a '.' or an exponent."""
-    if math.isnan(value):
-        return "NaN"
-    if math.isinf(value):
-        return "inf" if value > 0 else "-inf"
-    sign, digits, exponent = Decimal(repr(value)).as_tuple()
-    text = "".join(map(str, digits)).lstrip("0")
-    if not text:
-        return "-0.0" if sign else "0.0"
-    assert isinstance(exponent, int)
-    position = len(text) + exponent
-    text = text.rstrip("0")
-    if -4 <= position <= 16:
-        if position <= 0:
-            body = "0." + "0" * -position + text
-        elif position >= len(text):
-            body = text + "0" * (position - len(text)) + ".0"
-        else:
-            body = text[:position] + "." + text[position:]
-    else:
-        mantissa = text[0] + ("." + text[1:] if len(text) > 1 else "")
-        body = f"{mantissa}e{position - 1:+d}"
-    return ("-" if sign else "") + body
-
-
 def key_part(value: Any) -> str | None:
     """The text of a group-by value, None when the event is skipped."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int):
-        return str(value)
-    if isinstance(value, float) and not math.isnan(value):
-        return float_text(value)
-    return None
+    return None if isinstance(value, float) and math.isnan(value) else scalar_text(value)
 
 
 # ---- chain steps (6) --------------------------------------------------------------------------
@@ -153,7 +117,7 @@ def chain_step(op: Mapping[str, Any]) -> Callable[[Row], Row | None]:
 # ---- operators (4.3, 4.4) ---------------------------------------------------------------------
 
 
-def numbers(values: Iterable[Any]) -> list[int | float]:
+def numbers(values: Sequence[Any]) -> list[int | float]:
     """num(v): ints and floats; booleans are not numbers."""
     return [v for v in values if language.is_number(v)]
 
@@ -238,6 +202,15 @@ _VALUE_OPERATORS: dict[str, Callable[[Sequence[Any]], Any]] = {
     "last": op_last,
 }
 
+_FAMILIES: dict[str, Callable[[Sequence[Seen], Params, int], Any]] = {
+    op: model
+    for family in (recency, decay, velocity, shape, distinct, buffer, geo)
+    for op, model in family.OPERATORS.items()
+}
+OPERATORS = ("count", "ratio", *_VALUE_OPERATORS, *_FAMILIES)
+# These look at everything there ever was and mind the window themselves.
+_TAKE_ALL = ("first_seen_in_window", "outlier_count")
+
 
 # ---- tables -----------------------------------------------------------------------------------
 
@@ -254,53 +227,95 @@ class Arrival:
 @dataclass
 class Feature:
     op: str
+    params: Mapping[str, Any]  # as registered, durations in ms and the field's type beside them
     field: str | None
     window: int | None
     where: Any  # a tree of the language, None without
     since: int = 0  # the first push it sees: a feature that is added later starts empty
 
-    def panes(self, arrivals: Sequence[Arrival], query: int) -> list[list[Arrival]]:
-        """What counts at the query, by pane and oldest first (3.3, 3.4)."""
-        arrivals = [arrival for arrival in arrivals if arrival.number >= self.since]
-        if self.window is None:
-            return [arrivals]
-        length = -(-self.window // PANES)
-        panes: dict[int, list[Arrival]] = {}
-        for arrival in arrivals:
-            start = arrival.now // length * length
-            if 0 <= query - start < self.window:
-                panes.setdefault(start, []).append(arrival)
-        return [panes[start] for start in sorted(panes)]
+    def pane(self, now: int) -> int:
+        """Start of the pane of an event (3.3)."""
+        length = -(-(self.window or PANES) // PANES)
+        return now // length * length
 
-    def matches(self, row: Row) -> bool:
+    def matches(self, row: Mapping[str, Any]) -> bool:
         return self.where is None or language.evaluate(self.where, row) is True
 
-    def read(self, arrivals: Sequence[Arrival], query: int) -> Any:
-        panes = self.panes(arrivals, query)
-        matching = [[a.row for a in pane if self.matches(a.row)] for pane in panes]
-        count = sum(map(len, matching))
+    def seen(self, arrivals: Sequence[Arrival], query: int) -> list[Seen]:
+        """What counts at the query, oldest first (3.4)."""
+        found = [
+            Seen(a.now, a.row, self.matches(a.row), self.pane(a.now) if self.window else 0)
+            for a in arrivals
+            if a.number >= self.since
+        ]
+        if self.window is None or self.op in _TAKE_ALL:
+            return found
+        return [one for one in found if 0 <= query - one.pane < self.window]
+
+    def value(self, seen: Sequence[Seen], query: int) -> Any:
+        """The value over what counts."""
+        if self.op in _FAMILIES:
+            return _FAMILIES[self.op](seen, self.params, query)
+        count = sum(one.matched for one in seen)
         if self.op == "count":
             return count
         if self.op == "ratio":
-            total = sum(map(len, panes))
-            return count / total if total else None
+            return count / len(seen) if seen else None
         operator = _VALUE_OPERATORS[self.op]
-        values = [[row.get(self.field) if self.field else None for row in p] for p in matching]
+        panes: dict[int, list[Any]] = {}
+        for one in seen:
+            if one.matched and self.field is not None:
+                panes.setdefault(one.pane, []).append(one.row.get(self.field))
         if self.op in ("min", "max"):
             # The extreme of the panes' extremes: not the same thing where kinds are mixed.
-            return operator([operator(pane) for pane in values])
-        return operator([v for pane in values for v in pane])
+            return operator([operator(pane) for pane in panes.values()])
+        return operator([v for pane in panes.values() for v in pane])
+
+    def read(self, arrivals: Sequence[Arrival], query: int) -> Any:
+        return self.value(self.seen(arrivals, query), query)
+
+    def agrees(self, arrivals: Sequence[Arrival], query: int, got: Any, want: Any) -> bool:
+        context = agreement.Context(self.seen(arrivals, query), query)
+        return agreement.agrees(self.op, self.params, got, want, context)
 
 
-def _feature(descriptor: Mapping[str, Any]) -> Feature:
-    params = descriptor.get("params") or {}
+def read_feature(descriptor: Mapping[str, Any], types: Mapping[str, str]) -> Feature:
+    """A feature as registered, over columns of these types."""
+    params = dict(descriptor.get("params") or {})
     where = params.get("where")
+    window = duration(params.get("window") or params.get("baseline_window"))
+    params["window_ms"] = window
+    for name in ("half_life", "sub_window"):
+        if name in params:
+            params[f"{name}_ms"] = duration(params[name])
+    params["declared"] = types.get(params.get("field") or "")
     return Feature(
         op=descriptor["op"],
+        params=params,
         field=params.get("field"),
-        window=duration(params.get("window")),
+        window=window,
         where=None if where is None else language.parse(where),
     )
+
+
+def columns(fields: Mapping[str, str], op: Mapping[str, Any]) -> dict[str, str]:
+    """The types of the columns behind a chain step (6)."""
+    found = dict(fields)
+    if op["op"] == "select":
+        found = {name: fields[name] for name in op["fields"]}
+    elif op["op"] == "drop":
+        found = {name: kind for name, kind in fields.items() if name not in op["fields"]}
+    elif op["op"] == "rename":
+        found = {n: kind for n, kind in fields.items() if n not in op["mapping"]}
+        found |= {new: fields[old] for old, new in op["mapping"].items()}
+    elif op["op"] in ("with_columns", "map"):
+        for name in sorted(op["exprs"], key=str.encode):
+            kind = language.infer(language.parse(op["exprs"][name]), found)
+            found[name] = "str" if kind == "null" else kind
+    elif op["op"] == "cast":
+        words = {"int": "i64", "float": "f64"}
+        found |= {name: words.get(word, word) for name, word in op["type_map"].items()}
+    return found
 
 
 @dataclass
@@ -388,11 +403,15 @@ class Model:
             ops = list(upstream.get("ops") or []) + ops
             source = upstream["upstreams"][0]
         group = next(op for op in ops if op["op"] == "group_by")
+        chain = [op for op in ops if op["op"] != "group_by"]
+        types = dict(self.sources[source]["schema"]["fields"])
+        for op in chain:
+            types = columns(types, op)
         return Table(
             source=source,
-            steps=[chain_step(op) for op in ops if op["op"] != "group_by"],
+            steps=[chain_step(op) for op in chain],
             keys=list(group["keys"]),
-            features={name: _feature(d) for name, d in group["agg"].items()},
+            features={name: read_feature(d, types) for name, d in group["agg"].items()},
         )
 
     def push(self, event: str, body: Mapping[str, Any], now: int) -> None:

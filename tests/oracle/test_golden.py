@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
-import operators as oracle
+from oracle import operators as oracle
 
 language = oracle.language
 

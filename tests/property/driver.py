@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import math
 import pathlib
 import random
 import struct
@@ -244,59 +243,13 @@ def push_frames(engine: bv.Engine, frames: bytes) -> tuple[int, int]:
 # ---- comparison ---------------------------------------------------------------------------------
 
 
-def shown(value: Any) -> Any:
-    """What a reply can carry of a value (operators.md 8.1)."""
-    if isinstance(value, bytes) or (isinstance(value, float) and not math.isfinite(value)):
-        return None
-    if isinstance(value, list):
-        return [shown(v) for v in value]
-    if isinstance(value, dict):
-        return {k: shown(v) for k, v in value.items()}
-    return value
-
-
-def same(a: Any, b: Any) -> bool:
-    """Equal in type and value, at every depth."""
-    if type(a) is not type(b):
-        return False
-    if isinstance(a, list):
-        return len(a) == len(b) and all(map(same, a, b))
-    if isinstance(a, dict):
-        return a.keys() == b.keys() and all(same(a[k], b[k]) for k in a)
-    return bool(a == b)
-
-
 def compare(
     model: operators.Model, table: str, name: str, key: Any, now: int, got: Any, want: Any
 ) -> None:
-    feature = model.tables[table].features[name]
-    want = shown(want)
-    if feature.op in ("sum", "mean", "var", "std") and None not in (got, want):
-        assert type(got) is float, f"{table}.{name} of {key!r}: {got!r} is no float"
-        if is_near(feature, _numbers(model, table, name, key, now), got, want):
-            return
-    elif same(got, want):
-        return
-    raise AssertionError(f"{table}.{name} of {key!r}: got {got!r}, expected {want!r}; {feature}")
-
-
-def _numbers(model: operators.Model, table: str, name: str, key: Any, now: int) -> list[float]:
     found = model.tables[table]
     feature = found.features[name]
     arrivals = next(found.entities[e] for e in found.address(key) if found.entities.get(e))
-    rows = [a.row for pane in feature.panes(arrivals, max(model.latest, now)) for a in pane]
-    values = [row.get(feature.field) for row in rows if feature.matches(row)]
-    return [float(v) for v in operators.numbers(values)]
-
-
-def is_near(feature: operators.Feature, values: list[float], got: float, want: float) -> bool:
-    """1e-9 relative, and where large numbers cancel what doubles cannot hold."""
-    largest = max(map(abs, values))
-    unit = 2.0**-50 * len(values) * largest
-    if feature.op == "sum":
-        return abs(got - want) <= 1e-9 * abs(want) + unit
-    if feature.op == "mean":
-        return abs(got - want) <= 1e-9 * abs(want) + unit / len(values)
-    if feature.op == "std":
-        return abs(got - want) <= 1e-9 * want + unit
-    return abs(got - want) <= 1e-9 * want + unit * (math.sqrt(want) + unit)
+    if not feature.agrees(arrivals, max(model.latest, now), got, want):
+        raise AssertionError(
+            f"{table}.{name} of {key!r}: got {got!r}, expected {want!r}; {feature}"
+        )

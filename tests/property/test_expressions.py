@@ -12,11 +12,12 @@ import random
 import tally
 import texts
 import worlds
-from driver import OP_REGISTER, Driver, packed, same, shown
+from driver import OP_REGISTER, Driver, packed
 from hypothesis import given, note, settings
 from hypothesis import strategies as st
 from oracle import events
 from oracle import expr as language
+from oracle.agreement import same, shown
 from test_engine import SEEDS
 
 SCHEMA = {
