@@ -712,7 +712,8 @@ ew_zscore_read(struct value *out, const struct agg_reading *reading, struct aren
 {
     struct ew_part whole;
 
-    *out = ew_whole(&whole, reading) && whole.spread > 0
+    /* A variance that overflowed would make any deviation look small. */
+    *out = ew_whole(&whole, reading) && whole.spread > 0 && isfinite(whole.spread)
                ? finite_or_null(whole.deviation / sqrt(whole.spread / whole.mass))
                : value_null();
 }
