@@ -8,9 +8,14 @@
 #include "wire/frame.h"
 #include "wire/json.h"
 
+#define REPLY_KEPT_MAX (4u << 20)
+
 void
 engine_tick_begin(struct engine *engine, uint64_t now_ms)
 {
+    if (BV_UNLIKELY(engine->reply.capacity > REPLY_KEPT_MAX)) {
+        buf_deinit(&engine->reply); /* one huge reply does not pin its memory for ever */
+    }
     /* One clock for state, log and reads; it stands still rather than go back (W11). */
     if (now_ms > engine->now_ms) {
         engine->now_ms = now_ms;

@@ -9,11 +9,13 @@
 
 #include "apply/apply.h"
 #include "state/key.h"
+#include "util/bytes.h"
 #include "wire/frame.h"
 #include "wire/json.h"
 #include "wire/msgpack.h"
 
-#define READ_CELLS_MAX 10000 /* mget and get_multi: keys x features */
+#define READ_CELLS_MAX  10000       /* mget and get_multi: keys x features */
+#define REPLY_FRAME_MAX (64u << 20) /* the limit of a frame is never above (server/config.def) */
 
 /* ---- keys ---- */
 
@@ -438,14 +440,52 @@ entry_error(struct engine *engine, const struct bv_error *err)
     return (struct value){.as.members = object, .length = 1, .kind = VALUE_MAP};
 }
 
-static enum bv_status
-run_batch(struct value *out, struct engine *engine, const struct value *requests,
-          struct bv_error *err)
+static void
+begin_results(struct buf *reply, enum encoding encoding, uint32_t count)
 {
-    struct value *rows = arena_alloc(&engine->arena, (requests->length + 1) * sizeof *rows);
+    buf_clear(reply);
+    if (encoding == ENCODING_MSGPACK) {
+        uint8_t head[5] = {(uint8_t)(0x90 | count)}; /* fixarray, array 16, array 32 */
+        size_t size = 1;
+
+        if (count > UINT16_MAX) {
+            head[0] = 0xdd;
+            store_be32(head + 1, count);
+            size = 5;
+        } else if (count > 15) {
+            head[0] = 0xdc;
+            store_be16(head + 1, (uint16_t)count);
+            size = 3;
+        }
+        buf_append(reply, "\x81\xa7results", 9);
+        buf_append(reply, head, size);
+    } else {
+        buf_text(reply, "{\"results\":[");
+    }
+}
+
+static void
+write_result(struct buf *reply, enum encoding encoding, uint32_t index, const struct value *row)
+{
+    if (encoding == ENCODING_MSGPACK) {
+        msgpack_write(reply, row);
+        return;
+    }
+    if (index != 0) {
+        buf_byte(reply, ',');
+    }
+    json_write(reply, row);
+}
+
+/* Rows become text one by one: as a tree they would take a thousand times the request. */
+static enum bv_status
+run_batch(struct engine *engine, const struct request *request, enum encoding encoding,
+          const struct value *requests, struct bv_error *err)
+{
+    struct buf *reply = &engine->reply;
     struct query *queries = arena_alloc(&engine->arena, (requests->length + 1) * sizeof *queries);
 
-    if (rows == NULL || queries == NULL) {
+    if (queries == NULL) {
         return bv_error_set(err, BV_NO_MEMORY, "batch_get of %u entries", requests->length);
     }
     /* The shape of every entry is judged before any is read: no partial result. */
@@ -457,17 +497,26 @@ run_batch(struct value *out, struct engine *engine, const struct value *requests
             return status;
         }
     }
+    begin_results(reply, encoding, requests->length);
     for (uint32_t i = 0; i < requests->length; i++) {
-        const enum bv_status status = run_query(&rows[i], engine, &queries[i], err);
+        const struct arena_mark mark = arena_mark(&engine->arena);
+        struct value row;
+        const enum bv_status status = run_query(&row, engine, &queries[i], err);
 
         if (status == BV_UNKNOWN_TABLE || status == BV_KEY_PARSE_FAILURE) {
-            rows[i] = entry_error(engine, err);
+            row = entry_error(engine, err);
         } else if (status != BV_OK) {
             bv_error_path(err, "requests[%u]", i);
             return status;
         }
+        if (request->transport != TRANSPORT_TCP || reply->size <= REPLY_FRAME_MAX) {
+            write_result(reply, encoding, i, &row);
+        } /* else no frame can take it: the transport refuses it by its size */
+        arena_rewind(&engine->arena, mark);
     }
-    *out = (struct value){.as.items = rows, .length = requests->length, .kind = VALUE_LIST};
+    if (encoding != ENCODING_MSGPACK) {
+        buf_text(reply, "]}");
+    }
     return BV_OK;
 }
 
@@ -477,7 +526,6 @@ read_batch(struct engine *engine, const struct request *request, struct response
     const enum encoding encoding =
         engine->options.mirror_batch_get ? request->encoding : ENCODING_JSON;
     struct value body;
-    struct value_member result = {.key = value_str(slice_text("results"))};
     struct bv_error err;
     enum bv_status status = parse_document(&body, engine, request, &err);
 
@@ -489,16 +537,17 @@ read_batch(struct engine *engine, const struct request *request, struct response
         } else if (requests->kind != VALUE_LIST) {
             status = malformed(&err, "requests", "invalid type for `requests`, expected an array");
         } else {
-            status = run_batch(&result.value, engine, requests, &err);
+            status = run_batch(engine, request, encoding, requests, &err);
         }
     }
     if (status != BV_OK) {
         refuse(engine, out, &err);
         return;
     }
-    const struct value reply = {.as.members = &result, .length = 1, .kind = VALUE_MAP};
-
-    reply_value(engine, out, encoding, &reply);
+    reply_json(engine, out, FRAME_GET_RESPONSE);
+    if (out->status == BV_OK) {
+        out->content_type = (uint8_t)encoding;
+    }
 }
 
 /* ---- by feature name: mget and get_multi ---- */

@@ -91,6 +91,23 @@ arena_reset(struct arena *arena)
     use_block(arena, arena->first);
 }
 
+struct arena_mark
+arena_mark(const struct arena *arena)
+{
+    return (struct arena_mark){arena->current, arena->next};
+}
+
+void
+arena_rewind(struct arena *arena, struct arena_mark mark)
+{
+    if (mark.block == NULL) {
+        use_block(arena, arena->first);
+        return;
+    }
+    use_block(arena, mark.block);
+    arena->next = mark.next;
+}
+
 /* Takes a kept block of at least this size out of those behind `current`, NULL if there is none. */
 static struct arena_block *
 take_spare(struct arena *arena, size_t size)

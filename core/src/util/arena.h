@@ -42,4 +42,13 @@ arena_alloc(struct arena *arena, size_t size)
 
 void *arena_copy(struct arena *arena, const void *data, size_t size);
 
+/* A place to go back to: what was allocated behind it is given up, what lies before it stays. */
+struct arena_mark {
+    struct arena_block *block;
+    uint8_t *next;
+};
+
+struct arena_mark arena_mark(const struct arena *arena);
+void arena_rewind(struct arena *arena, struct arena_mark mark);
+
 #endif

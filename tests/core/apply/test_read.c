@@ -2,6 +2,7 @@
 /* Reads: keys in every form, selections, refusals in the contract's order; feature.c behind them.
  */
 #include "apply_fixture.h"
+#include "wire/msgpack.h"
 
 static int
 setup(void **state)
@@ -179,6 +180,52 @@ test_messagepack_requests_are_answered_in_kind(void **state)
                         6);
 }
 
+static void
+test_a_mirrored_batch_get_has_a_result_per_entry(void **state)
+{
+    static const uint32_t counts[] = {0, 3, 15, 16, 65535, 65536};
+    const struct engine_options options = {.policy = BV_POLICY_MEMORY, .mirror_batch_get = true};
+    struct fixture f;
+
+    (void)state;
+    fixture_open(&f, &options);
+    fixture_register(&f, FIXTURE_NODES);
+    fixture_push(&f, "Tx", "{\"user\":\"a\",\"amount\":1}");
+    for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
+        struct arena arena;
+        struct value reply;
+        struct buf text;
+
+        buf_init(&text);
+        buf_append(&text, "\x81\xa8requests\xdd", 11);
+        for (int shift = 24; shift >= 0; shift -= 8) {
+            buf_byte(&text, (uint8_t)(counts[i] >> shift));
+        }
+        for (uint32_t k = 0; k < counts[i]; k++) {
+            buf_append(&text,
+                       "\x82\xa5table\xa3"
+                       "All\xa3key\xa0",
+                       16);
+        }
+        fixture_send(&f, (struct request){.kind = REQUEST_BATCH_GET,
+                                          .encoding = ENCODING_MSGPACK,
+                                          .payload = buf_slice(&text)});
+        assert_int_equal(f.response.content_type, ENCODING_MSGPACK);
+        arena_init(&arena, 65536, 0);
+        assert_int_equal(msgpack_parse(&reply, f.response.body, 8, &arena, NULL), BV_OK);
+        const struct value *results = value_find(&reply, "results");
+
+        assert_non_null(results);
+        assert_int_equal(results->length, counts[i]);
+        for (uint32_t k = 0; k < counts[i]; k++) {
+            assert_int_equal(value_find(&results->as.items[k], "all_cnt")->as.i64, 1);
+        }
+        arena_deinit(&arena);
+        buf_deinit(&text);
+    }
+    fixture_close(&f);
+}
+
 int
 main(void)
 {
@@ -195,6 +242,7 @@ main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(test_messagepack_requests_are_answered_in_kind, setup,
                                         teardown),
+        cmocka_unit_test(test_a_mirrored_batch_get_has_a_result_per_entry),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

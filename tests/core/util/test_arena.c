@@ -115,6 +115,36 @@ test_copy_holds_the_same_bytes(void **state)
     assert_int_equal(arena.total, 0);
 }
 
+static void
+test_rewinding_gives_up_only_what_came_later(void **state)
+{
+    struct arena arena;
+    struct arena_mark empty;
+    struct arena_mark mark;
+
+    (void)state;
+    arena_init(&arena, 256, 0);
+    empty = arena_mark(&arena);
+    char *kept = arena_copy(&arena, "kept", 5);
+    size_t total = 0;
+
+    mark = arena_mark(&arena);
+    for (unsigned i = 0; i < 100; i++) {
+        void *huge = arena_alloc(&arena, 5000);
+
+        assert_non_null(huge);
+        memset(huge, 'x', 5000);
+        memset(arena_alloc(&arena, 100), 'y', 100);
+        arena_rewind(&arena, mark);
+        total = i == 0 ? arena.total : total;
+        assert_int_equal(arena.total, total); /* the same memory serves each time */
+    }
+    assert_string_equal(kept, "kept");
+    arena_rewind(&arena, empty);
+    assert_ptr_equal(arena_alloc(&arena, 5), kept);
+    arena_deinit(&arena);
+}
+
 int
 main(void)
 {
@@ -125,6 +155,7 @@ main(void)
         cmocka_unit_test(test_reset_gives_back_what_a_huge_request_took),
         cmocka_unit_test(test_the_limit_refuses_and_leaves_the_arena_usable),
         cmocka_unit_test(test_copy_holds_the_same_bytes),
+        cmocka_unit_test(test_rewinding_gives_up_only_what_came_later),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
