@@ -26,6 +26,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 ENTITIES = 1_000_000
 WARM_KEYS = 1_000
 OPEN_RATE = 40_000
+P6_BYTES = {"counters": 105.0, "mixed": 1024.0}
 
 
 class CountsDisagree(RuntimeError):
@@ -155,6 +156,22 @@ def bench_p1(bench: Bench) -> None:
                 bench.check_counts(server, *shape)
 
 
+def in_process(
+    bench: Bench, pipeline: str, keys: str, events: int, *options: str
+) -> dict[str, Any]:
+    """The engine without a socket and without a log: its rate and its own books."""
+    command = [str(bench.found.bench_dir / "beava-load-engine"), "--wire-format", "msgpack"]
+    command += ["--pipeline", pipeline, "--blast-shape", "uniform", "--key-shape", keys]
+    command += ["--total-events", str(events), *options]
+    done = subprocess.run(
+        c.pinned(c.SERVER_CORE, command), capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0:
+        raise CountsDisagree(f"{' '.join(command)}\n{done.stderr}")
+    report: dict[str, Any] = json.loads(done.stdout)
+    return report
+
+
 def bench_p6(bench: Bench) -> None:
     """Memory per entity: what resident memory grows by, after buffers have had their fill."""
     found = bench.found
@@ -180,15 +197,13 @@ def bench_p6(bench: Bench) -> None:
             bench.check_counts(server)
             bench.series.add("P6 resident", server.name, "B", grown / (ENTITIES - WARM_KEYS))
     for keys in ("padded", "scattered"):
-        command = [str(found.bench_dir / "beava-load-engine"), "--wire-format", "msgpack"]
-        command += ["--blast-shape", "uniform", "--key-shape", keys, "--total-events", "10000000"]
-        done = subprocess.run(
-            c.pinned(c.SERVER_CORE, command), capture_output=True, text=True, check=True
-        )
-        report = json.loads(done.stdout)
+        report = in_process(bench, "small", keys, 10_000_000)
         bench.series.add("P6 own books", f"beava {keys}", "B", report["bytes_per_entity"])
         label = f"engine in process {keys}"
         bench.series.add(label, "beava memory", "M/s", report["events_per_sec"] / 1e6)
+    for name in P6_BYTES:
+        report = in_process(bench, name, "padded", 100_000, "--cardinality", "200000")
+        bench.series.add(f"P6 {name}", "beava padded", "B", report["bytes_per_entity"])
 
 
 def bench_disk(bench: Bench) -> None:
@@ -249,6 +264,9 @@ def bench_pipelines(bench: Bench) -> None:
                         break  # nothing to compare with
                     continue
                 bench.load(server, f"{name} 16 x 1024", "16 x 1024", "--pipeline", name, *keys)
+    report = in_process(bench, "fraud-team", "padded", 200_000, "--cardinality", "10000")
+    label = "fraud-team in process"
+    bench.series.add(label, "beava memory", "k/s", report["events_per_sec"] / 1e3)
 
 
 def goals(series: Series) -> list[Goal]:
@@ -273,6 +291,16 @@ def goals(series: Series) -> list[Goal]:
     for label, who in (("P6 own books", "beava padded"), ("P6 own books", "beava scattered"),
                        ("P6 resident", "beava always")):  # fmt: skip
         out.append(Goal(f"{label}, {who}: bytes", series.median(label, who, "B"), "<=", 48.0))
+    for name, limit in P6_BYTES.items():
+        value = series.median(f"P6 {name}", "beava padded", "B")
+        out.append(Goal(f"P6 {name}: bytes", value, "<=", limit))
+    label = "fraud-team 16 x 1024"
+    mine, theirs = rate(label, "beava always"), rate(label, "B 0.0.6")
+    out.append(Goal("P2c fraud-team: k/s", mine and mine / 1e3, ">=", 1000.0))
+    ratio = mine / theirs if mine and theirs else None
+    out.append(Goal("P2c fraud-team: times B", ratio, ">=", 28.0))
+    value = series.median("fraud-team in process", "beava memory", "k/s")
+    out.append(Goal("P12 fraud-team in process: k/s", value, ">=", 2000.0))
     mine = series.median("P11 1 x 1", "beava always", "us p50")
     null = series.median("P11 1 x 1", "N null", "us p50")
     for way in ("fdatasync", "direct"):

@@ -44,9 +44,12 @@ FAMILIES = {
     "recency": "First, last, when, and runs",
     "decay": "Weights that fade with time",
     "velocity": "Change over time",
-    "shape": "Distributions, hours and categories",
+    "deviation": "Distance from the usual",
     "distinct": "Different values and membership",
-    "sketch": "Quantiles, heavy hitters and entropy",
+    "quantile": "Quantiles",
+    "frequent": "The most frequent values",
+    "entropy": "Entropy",
+    "shape": "Distributions, hours and categories",
     "buffer": "The values themselves",
     "geo": "Positions",
 }
@@ -79,8 +82,8 @@ Made by `make operators` from the core's catalogue (`bv_catalog_json`), the rows
   a pane counts while its start lies in `(now - W, now]`. `forever` is no window.
 - **null** below means null or missing. A result that is not finite reads null.
 - **empty** is what reads before anything has contributed.
-- On the wire an operator is `{{"op": NAME, "params": {{...}}}}`; in Python it is the function of the
-  same name.
+- On the wire an operator is `{{"op": NAME, "params": {{...}}}}`; in Python it is the function
+  of the same name.
 
 Examples push these events of one user, a minute apart, and read a minute after the last:
 
@@ -90,7 +93,8 @@ Examples push these events of one user, a minute apart, and read a minute after 
 
 def load(name: str, path: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

@@ -101,6 +101,9 @@ prepare_uses(struct bench *self, enum field_type type)
                 return false;
             }
         }
+        if (kept->configure_types != NULL) {
+            kept->configure_types(config, (const enum field_type[AGG_INPUTS_MAX]){type, FIELD_F64});
+        }
         self->reading.accumulators[i] = kept;
         self->reading.configs[i] = config;
         self->offsets[i] = self->stride;

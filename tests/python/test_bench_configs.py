@@ -1,4 +1,4 @@
-"""The pipelines that the benchmarks register are those of the specification."""
+"""The pipelines that the benchmarks register are those of the specification, and the two of P6."""
 
 from __future__ import annotations
 
@@ -9,7 +9,14 @@ from typing import Any
 import pytest
 
 CONFIGS = pathlib.Path(__file__).resolve().parents[2] / "benchmarks/configs"
-FEATURES = {"small": 1, "medium": 5, "large": 15, "fraud-team": 111}
+FEATURES = {
+    "small": 1,
+    "medium": 5,
+    "large": 15,
+    "fraud-team": 111,
+    "counters": 10,
+    "mixed": 30,
+}
 
 
 def load(name: str) -> dict[str, Any]:
