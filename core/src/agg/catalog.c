@@ -19,6 +19,8 @@ static const struct {
     {"basic", &family_basic},
     {"recency", &family_recency},
     {"decay", &family_decay},
+    {"velocity", &family_velocity},
+    {"deviation", &family_deviation},
     {"buffer", &family_buffer},
     {"geo", &family_geo},
 };

@@ -15,6 +15,8 @@ struct agg_family {
 extern const struct agg_family family_basic;
 extern const struct agg_family family_recency;
 extern const struct agg_family family_decay;
+extern const struct agg_family family_velocity;
+extern const struct agg_family family_deviation;
 extern const struct agg_family family_buffer;
 extern const struct agg_family family_geo;
 
