@@ -23,6 +23,9 @@ static const struct {
     {"deviation", &family_deviation},
     {"buffer", &family_buffer},
     {"geo", &family_geo},
+    {"distinct", &family_distinct},
+    {"quantile", &family_quantile},
+    {"entropy", &family_entropy},
 };
 
 #define FAMILY_COUNT (sizeof families / sizeof families[0])

@@ -19,5 +19,8 @@ extern const struct agg_family family_velocity;
 extern const struct agg_family family_deviation;
 extern const struct agg_family family_buffer;
 extern const struct agg_family family_geo;
+extern const struct agg_family family_distinct;
+extern const struct agg_family family_quantile;
+extern const struct agg_family family_entropy;
 
 #endif
