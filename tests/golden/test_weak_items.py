@@ -224,7 +224,11 @@ def test_w13_a_field_of_another_type_is_warned_of_and_an_unknown_one_refused() -
     [
         ("most_recent_n", {"n": 65_537}, ".params.n"),
         ("reservoir_sample", {"samples": 65_537}, ".params.samples"),
-        ("distance_from_home", {"lat": "x", "lon": "x", "samples": 65_537}, ".params.samples"),
+        (
+            "distance_from_home",
+            {"lat_field": "x", "lon_field": "x", "samples": 65_537},
+            ".params.samples",
+        ),
         ("histogram", {"buckets": list(range(65_537))}, ".params.buckets"),
         ("event_type_mix", {"max_categories": 65_537}, ".params.max_categories"),
         ("bloom_member", {"expected_n": 2**62}, ".params.expected_n"),
@@ -275,7 +279,8 @@ def test_w19_heavy_hitters_survive_a_restart(tmp_path: Any) -> None:
     with bv.Engine(tmp_path, clock=lambda: START, policy="os") as engine:
         assert engine.get("T", "u") == before
         assert engine.digest() == digest
-    assert before["t"][0] == {"count": 400, "value": "often"}
+    assert before["t"][0]["value"] == "often"
+    assert 400 <= before["t"][0]["count"] <= 400 + 2.718 / 2048 * len(values)
 
 
 def test_w20_a_windowed_top_k_stays_small() -> None:

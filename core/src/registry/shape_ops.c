@@ -107,6 +107,7 @@ static bool
 is_known_param(const struct agg_op *op, struct slice name)
 {
     return slice_equal(name, slice_text("window")) || slice_equal(name, slice_text("where")) ||
+           (op->window_alias != NULL && slice_equal(name, slice_text(op->window_alias))) ||
            param_of(op, name) != NULL;
 }
 
