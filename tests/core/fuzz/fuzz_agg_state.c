@@ -40,9 +40,15 @@ bump_release(struct agg_heap *heap, uint32_t ref, uint32_t size)
     ((struct bump_heap *)heap)->bytes_out -= size;
 }
 
+/* The rows by name and what they require, looked up once: agg_op_at ranks all names each time. */
+static struct arena rows_arena;
+static const struct agg_op **rows;
+static struct value *rows_params;
+static size_t row_count;
+
 /* What the operator's row requires, with harmless values. */
 static struct value
-sample_params(const struct agg_op *op, struct arena *arena)
+make_params(const struct agg_op *op)
 {
     static const char *const samples[] = {"\"amount\"", "\"1s\"", "3", "0.5", "[10,20]"};
     struct buf json;
@@ -58,11 +64,24 @@ sample_params(const struct agg_op *op, struct arena *arena)
         }
     }
     buf_text(&json, json.size == 0 ? "{}" : "}");
-    const struct slice text = slice_of(arena_copy(arena, json.data, json.size), json.size);
+    const struct slice text = slice_of(arena_copy(&rows_arena, json.data, json.size), json.size);
 
     buf_deinit(&json);
-    BV_ASSERT(json_parse(&params, text, 8, arena, NULL) == BV_OK);
+    BV_ASSERT(json_parse(&params, text, 8, &rows_arena, NULL) == BV_OK);
     return params;
+}
+
+static void
+prepare_rows(void)
+{
+    arena_init(&rows_arena, 65536, 0);
+    row_count = agg_op_count();
+    rows = arena_alloc(&rows_arena, row_count * sizeof *rows);
+    rows_params = arena_alloc(&rows_arena, row_count * sizeof *rows_params);
+    for (size_t i = 0; i < row_count; i++) {
+        rows[i] = agg_op_at(i);
+        rows_params[i] = make_params(rows[i]);
+    }
 }
 
 static unsigned
@@ -103,18 +122,18 @@ is_among(const struct agg_accumulator *accumulator, const struct agg_use *use)
 }
 
 /* The operator whose sample parameters shape the states of an accumulator. */
-static const struct agg_op *
+static size_t
 first_reader(const struct agg_accumulator *accumulator)
 {
-    for (size_t i = 0; i < agg_op_count(); i++) {
-        for (unsigned k = 0; k < agg_op_at(i)->use_count; k++) {
-            if (is_among(accumulator, &agg_op_at(i)->uses[k])) {
-                return agg_op_at(i);
+    for (size_t i = 0; i < row_count; i++) {
+        for (unsigned k = 0; k < rows[i]->use_count; k++) {
+            if (is_among(accumulator, &rows[i]->uses[k])) {
+                return i;
             }
         }
     }
     BV_ASSERT(!"an accumulator that nothing reads");
-    return NULL;
+    return 0;
 }
 
 struct subject {
@@ -129,23 +148,23 @@ struct subject {
 static void
 read_all(struct subject *self, const void *state, uint64_t query_ms)
 {
-    for (size_t i = 0; i < agg_op_count(); i++) {
-        const struct agg_op *op = agg_op_at(i);
-        const struct value params = sample_params(op, &self->arena);
+    for (size_t i = 0; i < row_count; i++) {
+        const struct agg_op *op = rows[i];
+        const struct value *params = &rows_params[i];
         struct agg_reading reading = {
-            .heap = &self->heap.heap, .params = &params, .query_ms = query_ms, .window_ms = 60000};
+            .heap = &self->heap.heap, .params = params, .query_ms = query_ms, .window_ms = 60000};
         bool is_reader = true;
         struct value v;
 
         for (unsigned k = 0; k < op->use_count; k++) {
             is_reader = is_reader && is_among(self->accumulator, &op->uses[k]) &&
-                        config_size(self->accumulator, &params) == self->config_size;
+                        config_size(self->accumulator, params) == self->config_size;
             reading.accumulators[k] = self->accumulator;
             reading.states[k] = state;
             reading.configs[k] = self->config;
         }
         if (is_reader &&
-            (self->config_size == 0 || memcmp(configure(self->accumulator, &params, &self->arena),
+            (self->config_size == 0 || memcmp(configure(self->accumulator, params, &self->arena),
                                               self->config, self->config_size) == 0)) {
             op->read(&v, &reading, &self->arena);
             BV_ASSERT(v.kind <= VALUE_MAP);
@@ -195,13 +214,16 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size == 0) {
         return 0;
     }
+    if (rows == NULL) {
+        prepare_rows();
+    }
     arena_init(&subject.arena, 65536, 64 << 20);
     subject.accumulator = agg_accumulator_at(data[0] % agg_accumulator_count());
 
-    const struct value params = sample_params(first_reader(subject.accumulator), &subject.arena);
+    const struct value *params = &rows_params[first_reader(subject.accumulator)];
 
-    subject.config = configure(subject.accumulator, &params, &subject.arena);
-    subject.config_size = config_size(subject.accumulator, &params);
+    subject.config = configure(subject.accumulator, params, &subject.arena);
+    subject.config_size = config_size(subject.accumulator, params);
     BV_ASSERT(subject.accumulator->state_size(subject.config, FIELD_JSON) <= sizeof state);
     if (subject.accumulator->decode(state, &consumed, slice_of(data + 1, size - 1), subject.config,
                                     &subject.heap.heap, NULL) == BV_OK) {
