@@ -26,7 +26,7 @@ from table import Goal, print_goals  # noqa: E402
 WINDOW_ENTITIES = 2_000
 WINDOW_EVENTS = 64
 WINDOW_MS = 3_600_000
-# P15 of goals.md, ns per update of a sketch that has grown.
+# P15 of goals.md, ns per update of a sketch of numbers that has grown.
 LIMITS_NS = {"n_unique": 8.0, "quantile": 12.0}
 
 NOTE = """Made by `make bench-operators` on {machine}. *update* is one event for one of 10 000
@@ -43,11 +43,11 @@ def descriptor(op: str) -> Any:
     return eval(page.build_operators.example(op, op), {"bv": bv})
 
 
-def measure(program: pathlib.Path, op: str) -> dict[str, Any]:
+def measure(program: pathlib.Path, op: str, kind: str = "") -> dict[str, Any]:
     params = descriptor(op).to_dict()
     params.pop("op")
     params.pop("where", None)
-    kind = "str" if op in page.build_operators.OF_NAMES else "f64"
+    kind = kind or ("str" if op in page.build_operators.OF_NAMES else "f64")
     command = pinned(SERVER_CORE, [str(program), op, json.dumps(params), kind])
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     report: dict[str, Any] = json.loads(done.stdout)
@@ -137,9 +137,8 @@ def main() -> int:
         rows.append(table_row(op, report, windowed))
         print("  ".join(rows[-1]), file=sys.stderr, flush=True)
         if op in LIMITS_NS:
-            goals.append(
-                Goal(f"P15 {op}: ns per update", report["grown_update_ns"], "<=", LIMITS_NS[op])
-            )
+            numbers = measure(args.program, op, "f64")["grown_update_ns"]
+            goals.append(Goal(f"P15 {op}: ns per update", numbers, "<=", LIMITS_NS[op]))
     if not args.only:
         write(rows)
     print_goals(goals)
