@@ -177,7 +177,8 @@ words_decode(void *state, size_t size, size_t *consumed, struct slice bytes, con
 
 /* ---- a pane of weighted values: see the file's story ---- */
 
-/* Part of a distribution. */
+/* Part of a distribution. Two that are joined have together at least the mass that a millisecond
+ * loses: far from where 1 / mass would overflow. */
 struct ew_part {
     double mass;
     double mean;
@@ -200,8 +201,9 @@ part_join(struct ew_part *part, const struct ew_part *younger)
         return;
     }
     const double mass = part->mass + younger->mass;
-    const double old_share = part->mass / mass;
-    const double young_share = younger->mass / mass;
+    const double inverse = 1 / mass;
+    const double old_share = part->mass * inverse;
+    const double young_share = younger->mass * inverse;
     const double distance = younger->mean - part->mean;
 
     part->spread += younger->spread + part->mass * young_share * distance * distance;
@@ -251,9 +253,9 @@ pane_merge(struct ew_pane *a, const struct ew_pane *b, const struct decay_config
     const struct decay before = decay_over(config, gap);
     const struct decay within = decay_over(config, b->elapsed_ms);
 
-    part_decay(&a->rest, before.kept * within.kept);
-    part_join(&a->rest,
-              &(struct ew_part){.mass = before.lost * within.kept, .mean = b->first_value});
+    part_decay(&a->rest, before.kept);
+    part_join(&a->rest, &(struct ew_part){.mass = before.lost, .mean = b->first_value});
+    part_decay(&a->rest, within.kept);
     part_join(&a->rest, &b->rest);
     a->elapsed_ms += gap + b->elapsed_ms;
     a->last_ms = b->last_ms;

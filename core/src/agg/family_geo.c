@@ -606,14 +606,14 @@ home_read(struct value *out, const struct agg_reading *reading, struct arena *ar
 #define NULL_RESULT BOTH_NUMBERS "the result null."
 
 /* clang-format off */
-#define COORDINATE(param_name, column, param_help)                                                 \
-    {.name = param_name, .type = AGG_PARAM_FIELD, .min = 1, .max = 0, .fallback = column,          \
-     .help = param_help, .refusal = BV_AGG_UNKNOWN_FIELD}
+#define COORDINATE(param_name, param_help)                                                         \
+    {.name = param_name, .type = AGG_PARAM_FIELD, .min = 1, .max = 0, .help = param_help,          \
+     .refusal = BV_AGG_UNKNOWN_FIELD}
 #define COORDINATES                                                                                \
-    COORDINATE("lat_field", "\"lat\"", "The column of the latitude in degrees."),                  \
-    COORDINATE("lon_field", "\"lon\"", "The column of the longitude in degrees."),                 \
-    COORDINATE("lat", NULL, "Another name of lat_field, which wins."),                             \
-    COORDINATE("lon", NULL, "Another name of lon_field, which wins.")
+    COORDINATE("lat_field", "The column of the latitude in degrees, \"lat\" without it."),         \
+    COORDINATE("lon_field", "The column of the longitude in degrees, \"lon\" without it."),        \
+    COORDINATE("lat", "Another name of lat_field, which wins."),                                   \
+    COORDINATE("lon", "Another name of lon_field, which wins.")
 #define COLUMNS {{{"lat_field", "lat"}, "lat"}, {{"lon_field", "lon"}, "lon"}}
 /* clang-format on */
 

@@ -73,6 +73,54 @@ check_duration(const struct judge *judge, const struct agg_param *param)
     return is_forever && refuse_param(judge, param, "cannot be \"forever\"");
 }
 
+/* The column that this parameter names, where another name or a fallback may name it too. */
+static const struct agg_column *
+column_of(const struct judge *judge, const struct agg_param *param)
+{
+    for (unsigned i = 0; i < judge->op->input_count; i++) {
+        const struct agg_column *column = &judge->op->columns[i];
+
+        for (unsigned k = 0; k < 2 && column->params[k] != NULL; k++) {
+            if (strcmp(column->params[k], param->name) == 0) {
+                return column;
+            }
+        }
+    }
+    return NULL;
+}
+
+/* A column that is named some other way, or by its fallback, is fine; for each column the first of
+ * its names speaks. */
+static void
+warn_unnamed(const struct judge *judge, const struct agg_param *param)
+{
+    const struct agg_column *column = column_of(judge, param);
+    struct report *report = judge->site->report;
+
+    if (column == NULL) {
+        path_of(judge, "", "");
+        report_warning(report, "`%s` without `%s` never has a value: it always reads %s",
+                       judge->op->name, param->name, judge->op->empty);
+        return;
+    }
+    if (strcmp(column->params[0], param->name) != 0 ||
+        (column->params[1] != NULL && value_find(judge->params, column->params[1]) != NULL)) {
+        return;
+    }
+    const struct chain_column *fallback =
+        column->fallback == NULL ? NULL
+                                 : chain_find(judge->site->chain, slice_text(column->fallback));
+
+    if (fallback == NULL || fallback->is_absent) {
+        path_of(judge, "", "");
+        report_warning(report,
+                       "`%s` without `%s` reads column '%s', which rows of this table never have: "
+                       "it always reads %s",
+                       judge->op->name, param->name,
+                       column->fallback == NULL ? param->name : column->fallback, judge->op->empty);
+    }
+}
+
 static bool
 check_column(const struct judge *judge, const struct agg_param *param)
 {
@@ -83,9 +131,7 @@ check_column(const struct judge *judge, const struct agg_param *param)
         if (is_missing(judge, param, v)) {
             return true;
         }
-        path_of(judge, "", "");
-        report_warning(site->report, "`%s` without `%s` never has a value: it always reads %s",
-                       judge->op->name, param->name, judge->op->empty);
+        warn_unnamed(judge, param);
         return false;
     }
     if (v->kind != VALUE_STR) {

@@ -26,6 +26,24 @@ test_each_refusal_has_its_code_and_path(void **state)
          AT ".params.window", "lifetime"},
         {"{'op':'last','params':{'field':'n','window':'forever'}}", "aggregation_invalid_window",
          AT ".params.window", "lifetime"},
+        {"{'op':'ewma','params':{'field':'n'}}", "invalid_registration", AT ".params.half_life",
+         "half_life"},
+        {"{'op':'ema','params':{'half_life':'0s','field':'nope'}}", "invalid_registration",
+         AT ".params.half_life", "half_life"},
+        {"{'op':'decayed_count','params':{'half_life':'forever'}}", "invalid_registration",
+         AT ".params.half_life", "half_life"},
+        {"{'op':'ewvar','params':{'half_life':'1s','field':'nope'}}", "aggregation_unknown_field",
+         AT ".params.field", "'nope'"},
+        {"{'op':'geo_velocity','params':{'lat_field':'nope'}}", "aggregation_unknown_field",
+         AT ".params.lat_field", "'nope'"},
+        {"{'op':'geo_spread','params':{'window':'forever'}}", "aggregation_invalid_window",
+         AT ".params.window", "lifetime"},
+        {"{'op':'distance_from_home','params':{'samples':65537}}", "aggregation_unknown_field",
+         AT ".params.samples", "65536"},
+        {"{'op':'distance_from_home','params':{'samples':0}}", "aggregation_unknown_field",
+         AT ".params.samples", "65536"},
+        {"{'op':'distance_from_home','params':{'samples':2.5}}", "aggregation_unknown_field",
+         AT ".params.samples", "integer"},
         {"{'op':'count','params':{'window':'5seconds'}}", "aggregation_invalid_window",
          AT ".params.window", "'5seconds'"},
         {"{'op':'count','params':{'window':'0ms'}}", "aggregation_invalid_window",
@@ -108,6 +126,9 @@ test_what_is_let_through_is_warned_of(void **state)
         {"{'op':'mean','params':{'field':'ok'}}", AT ".params.field", "of type bool"},
         {"{'op':'count','params':{'where':'(frob(n) == 1)'}}", AT ".params.where", "frob"},
         {"{'op':'count','params':{'where':'(ok == 1)'}}", AT ".params.where", ""},
+        {"{'op':'geo_spread'}", AT, "'lat'"},
+        {"{'op':'geo_spread','params':{'lat':'n'}}", AT, "'lon'"},
+        {"{'op':'decayed_sum','params':{'half_life':'1h'}}", AT, "never has a value"},
     };
     struct world world;
 
@@ -163,6 +184,27 @@ test_a_feature_is_resolved_to_nodes_window_and_predicate(void **state)
     world_deinit(&world);
 }
 
+/* What the row requires, and what bounds its memory, with values that lie within any bounds. */
+static void
+write_params(struct buf *out, const struct agg_op *op)
+{
+    static const char *const samples[] = {"'n'", "'1h'", "3", "0.5", "[10,20]"};
+
+    buf_text(out, "{'ignored':1");
+    for (unsigned i = 0; i < op->param_count; i++) {
+        const struct agg_param *param = &op->params[i];
+
+        if (param->type == AGG_PARAM_FIELD || param->type == AGG_PARAM_INT || param->is_required) {
+            buf_printf(out, ",'%s':%s", param->name, samples[param->type]);
+        }
+    }
+    if (op->window == AGG_WINDOW_REQUIRED || op->window == AGG_WINDOW_PARAMETER) {
+        buf_text(out, ",'window':'1h'");
+    }
+    buf_byte(out, '}');
+    buf_byte(out, 0);
+}
+
 static void
 test_every_operator_of_the_catalogue_registers(void **state)
 {
@@ -171,13 +213,52 @@ test_every_operator_of_the_catalogue_registers(void **state)
     world_init(&world);
     for (size_t i = 0; i < agg_op_count(); i++) {
         char payload[1024];
+        struct buf params;
 
+        buf_init(&params);
+        write_params(&params, agg_op_at(i));
         (void)snprintf(payload, sizeof payload,
-                       FORCED(TX "," TABLE("T", "'f':{'op':'%s','params':{'field':'n'}}")),
-                       agg_op_at(i)->name);
+                       FORCED(TX "," TABLE("T", "'f':{'op':'%s','params':%s}")), agg_op_at(i)->name,
+                       (const char *)params.data);
         world_expect_ok(&world, payload);
+        buf_deinit(&params);
     }
     assert_true(agg_op_count() >= 10);
+    world_deinit(&world);
+}
+
+/* Two columns, each under one of two names, or under neither. */
+static void
+test_coordinates_are_found_under_either_name_or_none(void **state)
+{
+    static const struct {
+        const char *params;
+        uint32_t lat, lon;
+    } cases[] = {
+        {"{}", 0, 1},
+        {"{'lat':'x','lon':'y'}", 2, 3},
+        {"{'lat_field':'y','lon_field':'x'}", 3, 2},
+        {"{'lat_field':'x','lat':'y','lon':'lat'}", 2, 0},
+    };
+    struct world world;
+
+    world_init(&world);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char payload[1024];
+
+        (void)snprintf(payload, sizeof payload,
+                       FORCED("{'kind':'event','name':'Tx','schema':{'fields':{'lat':'f64',"
+                              "'lon':'f64','x':'f64','y':'f64','user_id':'str'}}},"
+                              "" TABLE("T", "'f':{'op':'geo_distance','params':%s}")),
+                       cases[i].params);
+        world_expect_ok(&world, payload);
+        const struct value *warnings = value_find(&world.reply, "warnings");
+        const struct resolved_feature *feature = &world.registry->sources[0].tables[0].features[0];
+
+        assert_true(warnings == NULL || warnings->length == 0);
+        assert_int_equal(feature->inputs[0], cases[i].lat);
+        assert_int_equal(feature->inputs[1], cases[i].lon);
+    }
     world_deinit(&world);
 }
 
@@ -191,6 +272,7 @@ main(void)
         cmocka_unit_test(test_what_is_let_through_is_warned_of),
         cmocka_unit_test(test_a_feature_is_resolved_to_nodes_window_and_predicate),
         cmocka_unit_test(test_every_operator_of_the_catalogue_registers),
+        cmocka_unit_test(test_coordinates_are_found_under_either_name_or_none),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
