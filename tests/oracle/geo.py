@@ -58,6 +58,17 @@ def _mean(xs: Sequence[float]) -> float:
     return math.fsum(xs) / len(xs)
 
 
+def _variance(xs: Sequence[float]) -> float:
+    mean = _mean(xs)
+    return math.fsum((x - mean) ** 2 for x in xs) / len(xs)
+
+
+def uncut(lons: Sequence[float]) -> list[float]:
+    """W31: as pushed, or with 360 added to the negative ones where that is clearly closer."""
+    pushed, east = list(lons), [x + 360 if x < 0 else x for x in lons]
+    return east if _variance(east) < _variance(pushed) * (1 - 1e-9) else pushed
+
+
 def geo_spread(seen: Sequence[Seen], params: Params, query: int) -> float | None:
     found = [point for _, point in points(seen, params)]
     if len(found) < 2:
@@ -65,11 +76,8 @@ def geo_spread(seen: Sequence[Seen], params: Params, query: int) -> float | None
     lats, lons = [lat for lat, _ in found], [lon for _, lon in found]
     if not all(map(math.isfinite, lats + lons)) or max(map(abs, lats + lons)) > 1e150:
         return None  # its square is no double
-    lat, lon = _mean(lats), _mean(lons)
-    var_lat = math.fsum((x - lat) ** 2 for x in lats) / len(found)
-    var_lon = math.fsum((x - lon) ** 2 for x in lons) / len(found)
-    across = DEGREE * math.cos(math.radians(lat))
-    return math.sqrt(var_lat * DEGREE**2 + var_lon * across**2)
+    across = DEGREE * math.cos(math.radians(_mean(lats)))
+    return math.sqrt(_variance(lats) * DEGREE**2 + _variance(uncut(lons)) * across**2)
 
 
 def distance_from_home(seen: Sequence[Seen], params: Params, query: int) -> float | None:
@@ -78,7 +86,10 @@ def distance_from_home(seen: Sequence[Seen], params: Params, query: int) -> floa
         return None
     if max(abs(x) for point in found for x in point) > 1e300:
         return math.nan
-    home = _mean([lat for lat, _ in found]), _mean([lon for _, lon in found])
+    lons = [lon for _, lon in found]
+    if max(map(abs, lons)) < 1e150:  # beyond, 360 is nothing
+        lons = uncut(lons)
+    home = _mean([lat for lat, _ in found]), _mean(lons)
     return haversine(found[-1], home)
 
 
