@@ -3,7 +3,7 @@
 
 Enters: the core's catalogue (what an operator is) and `_descriptor.OPERATORS` (what the package
 promises: names, signatures, checks). Leaves: the text of the module, formatted.
-Run by `make operators`; tests/python/test_operators_generated.py holds the file to it.
+Run by `make operators`; tests/python/test_catalog.py holds the file to it.
 """
 
 from __future__ import annotations

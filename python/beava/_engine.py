@@ -39,7 +39,7 @@ from ._wire import (
 if TYPE_CHECKING:
     from ._progress import Progress
 
-API_VERSION = 1
+API_VERSION = 2
 _POLICIES = {"always": 0, "os": 1}
 _POLICY_MEMORY = 2
 
