@@ -124,7 +124,7 @@ test_no_flipped_bit_of_a_closed_log_is_silent_or_loses_anything(void **state)
     }
     print_message("%zu bits: %zu refused, %zu reported without loss, 0 silent\n",
                   size * 8 / BIT_STEP, refused, reported);
-    assert_int_equal(refused + reported, size * 8);
+    assert_int_equal(refused + reported, (size * 8 + BIT_STEP - 1) / BIT_STEP);
     free(bytes);
     fixture_deinit(&f);
     memory_os_deinit(&memory);
