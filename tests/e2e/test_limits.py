@@ -59,6 +59,16 @@ def test_a_batch_larger_than_the_ring_is_taken_whole_and_kept(tmp_path: pathlib.
         assert server.get("A", "k") == {"cnt": 380_000}
 
 
+def test_the_ack_of_a_batch_fits_the_smallest_frame(tmp_path: pathlib.Path) -> None:
+    with Server(tmp_path, "--tcp-max-frame-bytes", "1024") as server:
+        server.register(NODES)
+        with server.connect() as connection:
+            bodies: list[object] = [{"a": "k"}] * 50 + [1] * 100
+            op, reply = connection.call(OP_PUSH_MANY, {"event": "T", "bodies": bodies})
+        assert op == OP_PUSH_MANY and reply["accepted"] == 50, reply
+        assert len(reply["refused"]) + reply["refused_unlisted"] == 100
+
+
 def test_switches_may_become_stricter_between_two_lives(tmp_path: pathlib.Path) -> None:
     with Server(tmp_path) as server:
         server.register(NODES)

@@ -39,6 +39,7 @@ struct engine_options {
     bool mirror_batch_get;     /* batch_get answers in the request's encoding (V15) */
     unsigned row_flags;        /* ROW_* */
     uint32_t max_payload;      /* a body that cannot be logged is refused; 0: 4 MiB */
+    uint32_t max_reply;        /* what a frame can take; 0: more than a batch is told */
     bool populate;             /* touch memory ahead of need, on a thread of its own */
 };
 

@@ -436,20 +436,26 @@ struct batch {
     uint64_t unlisted;  /* refused once that was full */
 };
 
-/* A frame of small wrong elements would be answered with fifty times its size: beyond this, and
- * far below the limit of a frame, refusals are only counted. */
+/* A frame of small wrong elements would be answered with fifty times its size, and the ack would
+ * give way to response_too_large: beyond half of what a reply may be, refusals are only counted. */
 #define REFUSED_BYTES_MAX (1u << 20)
 
 static void
 refuse_element(struct batch *batch, const struct bv_error *err, size_t index)
 {
-    if (batch->refused.size > REFUSED_BYTES_MAX) {
-        batch->unlisted++;
-        return;
+    const uint32_t half = batch->engine->options.max_reply / 2;
+    const size_t most = half != 0 && half < REFUSED_BYTES_MAX ? half : REFUSED_BYTES_MAX;
+    const size_t before = batch->refused.size;
+
+    if (batch->unlisted == 0) {
+        buf_text(&batch->refused, before == 0 ? "{\"error\":" : ",{\"error\":");
+        reply_error_object(&batch->refused, err, 0);
+        buf_printf(&batch->refused, ",\"index\":%zu}", index);
     }
-    buf_text(&batch->refused, batch->refused.size == 0 ? "{\"error\":" : ",{\"error\":");
-    reply_error_object(&batch->refused, err, 0);
-    buf_printf(&batch->refused, ",\"index\":%zu}", index);
+    if (batch->unlisted != 0 || batch->refused.size > most) {
+        batch->refused.size = before;
+        batch->unlisted++;
+    }
 }
 
 static void

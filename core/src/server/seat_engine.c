@@ -88,6 +88,7 @@ options_of(const struct config *config)
                                                                : 0) |
             (config_number(config, CONFIG_CHECK_OPTIONAL) == 0 ? ROW_LOOSE_OPTIONAL_FIELDS : 0),
         .max_payload = (uint32_t)(max_frame > max_body ? max_frame : max_body),
+        .max_reply = (uint32_t)max_frame,
         .populate = true,
     };
 
