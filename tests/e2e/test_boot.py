@@ -216,6 +216,7 @@ def test_a_life_has_exactly_the_published_info_records(tmp_path: pathlib.Path) -
         assert server.post("/ping", {})[0] == 200
         server.process.send_signal(signal.SIGTERM)
         assert server.process.wait(10) == 0
+        server.close()  # its last lines have been read only then
     records = [record for record in server.records() if record["level"] == "INFO"]
     assert [record.get("kind") or record["message"] for record in records] == [
         "beava starting", "server.http_bound", "server.tcp_bound", "shutdown initiated",
