@@ -111,22 +111,26 @@ is_known_param(const struct agg_op *op, struct slice name)
            param_of(op, name) != NULL;
 }
 
+static bool
+has_member(const struct value_member *members, size_t count, const char *name)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (slice_equal(value_slice(&members[i].key), slice_text(name))) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Appends the defaults of parameters that are absent, then sorts them in. */
 static bool
 add_defaults(struct shape *shape, const struct agg_op *op, struct value_member *members,
              size_t *count)
 {
-    size_t given = *count;
-
     for (unsigned i = 0; i < op->param_count; i++) {
         struct value fallback;
-        size_t k = 0;
 
-        while (k < given &&
-               !slice_equal(value_slice(&members[k].key), slice_text(op->params[i].name))) {
-            k++;
-        }
-        if (k < given || op->params[i].fallback == NULL) {
+        if (op->params[i].fallback == NULL || has_member(members, *count, op->params[i].name)) {
             continue;
         }
         if (json_parse(&fallback, slice_text(op->params[i].fallback), JSON_DEPTH_MAX, shape->arena,

@@ -79,6 +79,16 @@ test_writing_an_op_differently_does_not_change_it(void **state)
 }
 
 static void
+test_defaults_leave_what_is_given(void **state)
+{
+    /* A default that sorts before them moves what is given. */
+    expect_same("{'op':'group_by','keys':[],'agg':{'a':{'op':'bloom_member','params':{'field':"
+                "'n','target_fpr':0.5}}}}",
+                "{'op':'group_by','keys':[],'agg':{'a':{'op':'bloom_member','params':{'field':"
+                "'n','target_fpr':0.5,'expected_n':1024}}}}");
+}
+
+static void
 test_unknown_parameters_are_ignored_with_a_warning(void **state)
 {
     struct world world;
@@ -96,6 +106,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_an_op_of_the_wrong_shape_is_refused),
         cmocka_unit_test(test_writing_an_op_differently_does_not_change_it),
+        cmocka_unit_test(test_defaults_leave_what_is_given),
         cmocka_unit_test(test_unknown_parameters_are_ignored_with_a_warning),
     };
 
