@@ -3,7 +3,7 @@
 
 Enters: the core's catalogue, docs/weak_items.json, and the engine in process, for the examples.
 Leaves: the page. What stands between the cost markers is the benchmark's
-(benchmarks/operators.py) and is kept. Run by `make operators`; tests/docs/test_operators.py
+(benchmarks/operators.py) and is kept. Run by `make operators`; tests/docs/test_operators_page.py
 holds the page to it.
 """
 
@@ -181,7 +181,7 @@ def section(row: dict[str, Any], answer: Any) -> str:
     kept = ", ".join(
         " or ".join(f"`{one['name']}`" for one in use["any_of"]) for use in row["uses"]
     )
-    error = row["error"] or ("approximate" if approximate else "exact")
+    error = row["error"] or ("approximate, as said above" if approximate else "exact")
     lines = [
         f"### {op}",
         "",

@@ -2,8 +2,10 @@
 """The aggregation operators, one typed function each.
 
 Every function hands its arguments to the operator's row in `_descriptor.OPERATORS`, which checks
-them, and returns an `AggDescriptor`; nothing is sent. All functions have one shape, so that they
-can be generated from the server's catalogue.
+them, and returns an `AggDescriptor`; nothing is sent.
+
+Made by bindings/build_operators.py from the core's catalogue: change that, or the row in the
+operator's family file, and run `make operators`.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from ._col import _Expr
 from ._descriptor import AggDescriptor, describe
 
 Duration = str | datetime.timedelta
+
 
 __all__ = [
     "count",
@@ -77,27 +80,48 @@ __all__ = [
 def count(*, window: Duration | None = None, where: _Expr | None = None) -> AggDescriptor:
     """Number of events.
 
+    Every matching event counts, whatever its fields hold.
+
     Args:
-        window: "30s", "10m", "24h", "7d" or a timedelta; None or "forever" for all time.
-        where: Predicate; only events for which it is true are counted.
+        window: How far back it looks: "30s", "10m", "24h", "7d" or a timedelta. None or "forever":
+            all time.
+        where: Predicate; only events for which it is true match. None: all of them.
+
+    Returns:
+        What `agg` takes; the feature reads an int, 0 before anything has contributed.
 
     Raises:
+        TypeError: `where` is not an expression.
         ValueError: A parameter is out of its range.
+
+    Example:
+        >>> feature = bv.count(window="1h")
     """
     return describe("count", window=window, where=where)
 
 
 def sum(field: str, *, window: Duration | None = None, where: _Expr | None = None) -> AggDescriptor:
-    """Sum of a numeric field.
+    """Sum of a numeric field, always a float.
+
+    Null, missing and everything that is no int or float is skipped; NaN and infinities make the
+    result null.
 
     Args:
-        field: Name of the field to read.
-        window: "30s", "10m", "24h", "7d" or a timedelta; None or "forever" for all time.
-        where: Predicate; only events for which it is true are counted.
+        field: The numeric column.
+        window: How far back it looks: "30s", "10m", "24h", "7d" or a timedelta. None or "forever":
+            all time.
+        where: Predicate; only events for which it is true match. None: all of them.
+
+    Returns:
+        What `agg` takes; the feature reads a float, None before anything has contributed.
 
     Raises:
         RegistrationError: `field` is not the name of a field.
+        TypeError: `where` is not an expression.
         ValueError: A parameter is out of its range.
+
+    Example:
+        >>> feature = bv.sum("amount", window="1h")
     """
     return describe("sum", field=field, window=window, where=where)
 
@@ -107,87 +131,154 @@ def mean(
 ) -> AggDescriptor:
     """Arithmetic mean of a numeric field.
 
+    Null, missing and everything that is no int or float is skipped; NaN and infinities make the
+    result null.
+
     Args:
-        field: Name of the field to read.
-        window: "30s", "10m", "24h", "7d" or a timedelta; None or "forever" for all time.
-        where: Predicate; only events for which it is true are counted.
+        field: The numeric column.
+        window: How far back it looks: "30s", "10m", "24h", "7d" or a timedelta. None or "forever":
+            all time.
+        where: Predicate; only events for which it is true match. None: all of them.
+
+    Returns:
+        What `agg` takes; the feature reads a float, None before anything has contributed.
 
     Raises:
         RegistrationError: `field` is not the name of a field.
+        TypeError: `where` is not an expression.
         ValueError: A parameter is out of its range.
+
+    Example:
+        >>> feature = bv.mean("amount", window="1h")
     """
     return describe("mean", field=field, window=window, where=where)
 
 
 def min(field: str, *, window: Duration | None = None, where: _Expr | None = None) -> AggDescriptor:
-    """Smallest value of a field.
+    """Smallest value of a field, as it was pushed.
+
+    Null and missing are skipped; int and float compare by value, strings by byte, false before
+    true; other kinds and NaN keep the value that came first.
 
     Args:
-        field: Name of the field to read.
-        window: "30s", "10m", "24h", "7d" or a timedelta; None or "forever" for all time.
-        where: Predicate; only events for which it is true are counted.
+        field: The column.
+        window: How far back it looks: "30s", "10m", "24h", "7d" or a timedelta. None or "forever":
+            all time.
+        where: Predicate; only events for which it is true match. None: all of them.
+
+    Returns:
+        What `agg` takes; the feature reads a value as it was pushed, None before anything has
+        contributed.
 
     Raises:
         RegistrationError: `field` is not the name of a field.
+        TypeError: `where` is not an expression.
         ValueError: A parameter is out of its range.
+
+    Example:
+        >>> feature = bv.min("amount", window="1h")
     """
     return describe("min", field=field, window=window, where=where)
 
 
 def max(field: str, *, window: Duration | None = None, where: _Expr | None = None) -> AggDescriptor:
-    """Largest value of a field.
+    """Largest value of a field, as it was pushed.
+
+    Null and missing are skipped; int and float compare by value, strings by byte, false before
+    true; other kinds and NaN keep the value that came first.
 
     Args:
-        field: Name of the field to read.
-        window: "30s", "10m", "24h", "7d" or a timedelta; None or "forever" for all time.
-        where: Predicate; only events for which it is true are counted.
+        field: The column.
+        window: How far back it looks: "30s", "10m", "24h", "7d" or a timedelta. None or "forever":
+            all time.
+        where: Predicate; only events for which it is true match. None: all of them.
+
+    Returns:
+        What `agg` takes; the feature reads a value as it was pushed, None before anything has
+        contributed.
 
     Raises:
         RegistrationError: `field` is not the name of a field.
+        TypeError: `where` is not an expression.
         ValueError: A parameter is out of its range.
+
+    Example:
+        >>> feature = bv.max("amount", window="1h")
     """
     return describe("max", field=field, window=window, where=where)
 
 
 def var(field: str, *, window: Duration | None = None, where: _Expr | None = None) -> AggDescriptor:
-    """Sample variance of a numeric field.
+    """Sample variance (n - 1) of a numeric field, null below two values.
+
+    Null, missing and everything that is no int or float is skipped; NaN and infinities make the
+    result null.
 
     Args:
-        field: Name of the field to read.
-        window: "30s", "10m", "24h", "7d" or a timedelta; None or "forever" for all time.
-        where: Predicate; only events for which it is true are counted.
+        field: The numeric column.
+        window: How far back it looks: "30s", "10m", "24h", "7d" or a timedelta. None or "forever":
+            all time.
+        where: Predicate; only events for which it is true match. None: all of them.
+
+    Returns:
+        What `agg` takes; the feature reads a float, None before anything has contributed.
 
     Raises:
         RegistrationError: `field` is not the name of a field.
+        TypeError: `where` is not an expression.
         ValueError: A parameter is out of its range.
+
+    Example:
+        >>> feature = bv.var("amount", window="1h")
     """
     return describe("var", field=field, window=window, where=where)
 
 
 def std(field: str, *, window: Duration | None = None, where: _Expr | None = None) -> AggDescriptor:
-    """Sample standard deviation of a numeric field.
+    """Sample standard deviation of a numeric field, null below two values.
+
+    Null, missing and everything that is no int or float is skipped; NaN and infinities make the
+    result null.
 
     Args:
-        field: Name of the field to read.
-        window: "30s", "10m", "24h", "7d" or a timedelta; None or "forever" for all time.
-        where: Predicate; only events for which it is true are counted.
+        field: The numeric column.
+        window: How far back it looks: "30s", "10m", "24h", "7d" or a timedelta. None or "forever":
+            all time.
+        where: Predicate; only events for which it is true match. None: all of them.
+
+    Returns:
+        What `agg` takes; the feature reads a float, None before anything has contributed.
 
     Raises:
         RegistrationError: `field` is not the name of a field.
+        TypeError: `where` is not an expression.
         ValueError: A parameter is out of its range.
+
+    Example:
+        >>> feature = bv.std("amount", window="1h")
     """
     return describe("std", field=field, window=window, where=where)
 
 
 def ratio(*, window: Duration | None = None, where: _Expr | None = None) -> AggDescriptor:
-    """Share of events for which `where` holds.
+    """Share of the events whose where is true; 1.0 without a where.
+
+    Every event counts below the line, those whose where is true above it.
 
     Args:
-        window: "30s", "10m", "24h", "7d" or a timedelta; None or "forever" for all time.
-        where: Predicate; only events for which it is true are counted.
+        window: How far back it looks: "30s", "10m", "24h", "7d" or a timedelta. None or "forever":
+            all time.
+        where: Predicate; only events for which it is true match. None: all of them.
+
+    Returns:
+        What `agg` takes; the feature reads a float, None before anything has contributed.
 
     Raises:
+        TypeError: `where` is not an expression.
         ValueError: A parameter is out of its range.
+
+    Example:
+        >>> feature = bv.ratio(window="1h", where=bv.col("amount") > 20)
     """
     return describe("ratio", window=window, where=where)
 
@@ -195,16 +286,26 @@ def ratio(*, window: Duration | None = None, where: _Expr | None = None) -> AggD
 def n_unique(
     field: str, *, window: Duration | None = None, where: _Expr | None = None
 ) -> AggDescriptor:
-    """Approximate number of different values of a field.
+    """Number of different values: exact up to 1024, beyond with a standard error of 1.6 %.
+
+    Null and missing are skipped; every other value counts, NaN and lists as well.
 
     Args:
-        field: Name of the field to read.
-        window: "30s", "10m", "24h", "7d" or a timedelta; None or "forever" for all time.
-        where: Predicate; only events for which it is true are counted.
+        field: The column.
+        window: How far back it looks: "30s", "10m", "24h", "7d" or a timedelta. None or "forever":
+            all time.
+        where: Predicate; only events for which it is true match. None: all of them.
+
+    Returns:
+        What `agg` takes; the feature reads an int, 0 before anything has contributed.
 
     Raises:
         RegistrationError: `field` is not the name of a field.
+        TypeError: `where` is not an expression.
         ValueError: A parameter is out of its range.
+
+    Example:
+        >>> feature = bv.n_unique("merchant", window="1h")
     """
     return describe("n_unique", field=field, window=window, where=where)
 
@@ -212,17 +313,28 @@ def n_unique(
 def quantile(
     field: str, *, q: float, window: Duration | None = None, where: _Expr | None = None
 ) -> AggDescriptor:
-    """Approximate quantile of a numeric field.
+    """The value below which a share q of the values lies: exact and interpolated up to 256 values,
+    within 1 % beyond.
+
+    Null, missing, NaN, infinities and everything that is no int or float is skipped.
 
     Args:
-        field: Name of the field to read.
-        q: Between 0 and 1, both excluded.
-        window: "30s", "10m", "24h", "7d" or a timedelta; None or "forever" for all time.
-        where: Predicate; only events for which it is true are counted.
+        field: The numeric column.
+        q: Which share of the values lies below the result, between 0 and 1 but neither of them.
+        window: How far back it looks: "30s", "10m", "24h", "7d" or a timedelta. None or "forever":
+            all time.
+        where: Predicate; only events for which it is true match. None: all of them.
+
+    Returns:
+        What `agg` takes; the feature reads a float, None before anything has contributed.
 
     Raises:
         RegistrationError: `field` is not the name of a field.
+        TypeError: `where` is not an expression.
         ValueError: A parameter is out of its range.
+
+    Example:
+        >>> feature = bv.quantile("amount", q=0.5, window="1h")
     """
     return describe("quantile", field=field, q=q, window=window, where=where)
 
@@ -230,17 +342,28 @@ def quantile(
 def top_k(
     field: str, *, k: int, window: Duration | None = None, where: _Expr | None = None
 ) -> AggDescriptor:
-    """The k most frequent values of a field.
+    """The k most frequent values with their counts: exact up to 1024 different values, beyond too
+    high by 1/1024 of all events at most.
+
+    Strings, numbers and booleans count; everything else is skipped.
 
     Args:
-        field: Name of the field to read.
-        k: How many values, at least 1.
-        window: "30s", "10m", "24h", "7d" or a timedelta; None or "forever" for all time.
-        where: Predicate; only events for which it is true are counted.
+        field: The column.
+        k: How many values, from 1 to 1024.
+        window: How far back it looks: "30s", "10m", "24h", "7d" or a timedelta. None or "forever":
+            all time.
+        where: Predicate; only events for which it is true match. None: all of them.
+
+    Returns:
+        What `agg` takes; the feature reads a list of dicts, [] before anything has contributed.
 
     Raises:
         RegistrationError: `field` is not the name of a field.
+        TypeError: `where` is not an expression.
         ValueError: A parameter is out of its range.
+
+    Example:
+        >>> feature = bv.top_k("merchant", k=2, window="1h")
     """
     return describe("top_k", field=field, k=k, window=window, where=where)
 
@@ -248,16 +371,25 @@ def top_k(
 def bloom_member(
     field: str, *, window: Duration | None = None, where: _Expr | None = None
 ) -> AggDescriptor:
-    """Whether the value of this event was seen before (approximate).
+    """Whether the field ever held a value.
+
+    Strings, numbers and booleans count; everything else is skipped.
 
     Args:
-        field: Name of the field to read.
-        window: "30s", "10m", "24h", "7d" or a timedelta; None or "forever" for all time.
-        where: Predicate; only events for which it is true are counted.
+        field: The column.
+        window: Only None or nothing: this operator has no window and the server refuses one.
+        where: Predicate; only events for which it is true match. None: all of them.
+
+    Returns:
+        What `agg` takes; the feature reads a bool, False before anything has contributed.
 
     Raises:
         RegistrationError: `field` is not the name of a field.
+        TypeError: `where` is not an expression.
         ValueError: A parameter is out of its range.
+
+    Example:
+        >>> feature = bv.bloom_member("merchant")
     """
     return describe("bloom_member", field=field, window=window, where=where)
 
@@ -265,105 +397,187 @@ def bloom_member(
 def entropy(
     field: str, *, window: Duration | None = None, where: _Expr | None = None
 ) -> AggDescriptor:
-    """Shannon entropy of the values of a field.
+    """Shannon entropy of a field's values in bits: 0.0 when all are the same.
+
+    Strings, numbers and booleans count as their text; everything else is skipped.
 
     Args:
-        field: Name of the field to read.
-        window: "30s", "10m", "24h", "7d" or a timedelta; None or "forever" for all time.
-        where: Predicate; only events for which it is true are counted.
+        field: The column of categories.
+        window: How far back it looks: "30s", "10m", "24h", "7d" or a timedelta. None or "forever":
+            all time.
+        where: Predicate; only events for which it is true match. None: all of them.
+
+    Returns:
+        What `agg` takes; the feature reads a float, 0.0 before anything has contributed.
 
     Raises:
         RegistrationError: `field` is not the name of a field.
+        TypeError: `where` is not an expression.
         ValueError: A parameter is out of its range.
+
+    Example:
+        >>> feature = bv.entropy("merchant", window="1h")
     """
     return describe("entropy", field=field, window=window, where=where)
 
 
 def first(field: str, *, where: _Expr | None = None) -> AggDescriptor:
-    """First value of a field.
+    """The first value of a field, as it was pushed.
+
+    Null and missing are skipped; every other value is kept as it is.
 
     Args:
-        field: Name of the field to read.
-        where: Predicate; only events for which it is true are counted.
+        field: The column, of any type.
+        where: Predicate; only events for which it is true match. None: all of them.
+
+    Returns:
+        What `agg` takes; the feature reads a value as it was pushed, None before anything has
+        contributed.
 
     Raises:
         RegistrationError: `field` is not the name of a field.
+        TypeError: `where` is not an expression.
+
+    Example:
+        >>> feature = bv.first("amount")
     """
     return describe("first", field=field, where=where)
 
 
 def last(field: str, *, where: _Expr | None = None) -> AggDescriptor:
-    """Last value of a field.
+    """The latest value of a field, as it was pushed.
+
+    Null and missing are skipped; every other value is kept as it is.
 
     Args:
-        field: Name of the field to read.
-        where: Predicate; only events for which it is true are counted.
+        field: The column, of any type.
+        where: Predicate; only events for which it is true match. None: all of them.
+
+    Returns:
+        What `agg` takes; the feature reads a value as it was pushed, None before anything has
+        contributed.
 
     Raises:
         RegistrationError: `field` is not the name of a field.
+        TypeError: `where` is not an expression.
+
+    Example:
+        >>> feature = bv.last("amount")
     """
     return describe("last", field=field, where=where)
 
 
 def first_n(field: str, *, n: int, where: _Expr | None = None) -> AggDescriptor:
-    """The first n values of a field.
+    """The first n values of a field, oldest first.
+
+    Null and missing are skipped; every other value is kept as it is.
 
     Args:
-        field: Name of the field to read.
-        n: At least 1.
-        where: Predicate; only events for which it is true are counted.
+        field: The column, of any type.
+        n: A positive integer, at most 1024: how many values.
+        where: Predicate; only events for which it is true match. None: all of them.
+
+    Returns:
+        What `agg` takes; the feature reads a list or a dict, [] before anything has contributed.
 
     Raises:
         RegistrationError: `field` is not the name of a field.
+        TypeError: `where` is not an expression.
         ValueError: A parameter is out of its range.
+
+    Example:
+        >>> feature = bv.first_n("amount", n=2)
     """
     return describe("first_n", field=field, n=n, where=where)
 
 
 def last_n(field: str, *, n: int, where: _Expr | None = None) -> AggDescriptor:
-    """The last n values of a field.
+    """The latest n values of a field, oldest first.
+
+    Null and missing are skipped; every other value is kept as it is.
 
     Args:
-        field: Name of the field to read.
-        n: At least 1.
-        where: Predicate; only events for which it is true are counted.
+        field: The column, of any type.
+        n: A positive integer, at most 1024: how many values.
+        where: Predicate; only events for which it is true match. None: all of them.
+
+    Returns:
+        What `agg` takes; the feature reads a list or a dict, [] before anything has contributed.
 
     Raises:
         RegistrationError: `field` is not the name of a field.
+        TypeError: `where` is not an expression.
         ValueError: A parameter is out of its range.
+
+    Example:
+        >>> feature = bv.last_n("amount", n=2)
     """
     return describe("last_n", field=field, n=n, where=where)
 
 
 def lag(field: str, *, n: int = 1, where: _Expr | None = None) -> AggDescriptor:
-    """The value of a field n events ago.
+    """The value n values before the latest one, null before there are n + 1.
+
+    Null and missing are skipped; every other value is kept as it is.
 
     Args:
-        field: Name of the field to read.
-        n: How many events back, at least 1.
-        where: Predicate; only events for which it is true are counted.
+        field: The column, of any type.
+        n: A positive integer, at most 1024: how many values back; 1 is the one before the latest.
+        where: Predicate; only events for which it is true match. None: all of them.
+
+    Returns:
+        What `agg` takes; the feature reads a value as it was pushed, None before anything has
+        contributed.
 
     Raises:
         RegistrationError: `field` is not the name of a field.
+        TypeError: `where` is not an expression.
         ValueError: A parameter is out of its range.
+
+    Example:
+        >>> feature = bv.lag("amount")
     """
     return describe("lag", field=field, n=n, where=where)
 
 
 def first_seen(*, where: _Expr | None = None) -> AggDescriptor:
-    """Time of the first event, in milliseconds since the epoch.
+    """Time of the first event, in epoch milliseconds.
+
+    Every matching event counts, whatever its fields hold.
 
     Args:
-        where: Predicate; only events for which it is true are counted.
+        where: Predicate; only events for which it is true match. None: all of them.
+
+    Returns:
+        What `agg` takes; the feature reads an int, milliseconds since the epoch, None before
+        anything has contributed.
+
+    Raises:
+        TypeError: `where` is not an expression.
+
+    Example:
+        >>> feature = bv.first_seen()
     """
     return describe("first_seen", where=where)
 
 
 def last_seen(*, where: _Expr | None = None) -> AggDescriptor:
-    """Time of the last event, in milliseconds since the epoch.
+    """Time of the latest event, in epoch milliseconds.
+
+    Every matching event counts, whatever its fields hold.
 
     Args:
-        where: Predicate; only events for which it is true are counted.
+        where: Predicate; only events for which it is true match. None: all of them.
+
+    Returns:
+        What `agg` takes; the feature reads an int, milliseconds since the epoch, None before
+        anything has contributed.
+
+    Raises:
+        TypeError: `where` is not an expression.
+
+    Example:
+        >>> feature = bv.last_seen()
     """
     return describe("last_seen", where=where)
 
@@ -371,79 +585,164 @@ def last_seen(*, where: _Expr | None = None) -> AggDescriptor:
 def age(*, where: _Expr | None = None) -> AggDescriptor:
     """Milliseconds since the first event.
 
+    Every matching event counts, whatever its fields hold.
+
     Args:
-        where: Predicate; only events for which it is true are counted.
+        where: Predicate; only events for which it is true match. None: all of them.
+
+    Returns:
+        What `agg` takes; the feature reads an int, None before anything has contributed.
+
+    Raises:
+        TypeError: `where` is not an expression.
+
+    Example:
+        >>> feature = bv.age()
     """
     return describe("age", where=where)
 
 
 def has_seen(*, where: _Expr | None = None) -> AggDescriptor:
-    """Whether any event was seen.
+    """Whether there was any event.
+
+    Every matching event counts, whatever its fields hold.
 
     Args:
-        where: Predicate; only events for which it is true are counted.
+        where: Predicate; only events for which it is true match. None: all of them.
+
+    Returns:
+        What `agg` takes; the feature reads a bool, False before anything has contributed.
+
+    Raises:
+        TypeError: `where` is not an expression.
+
+    Example:
+        >>> feature = bv.has_seen()
     """
     return describe("has_seen", where=where)
 
 
 def time_since(*, where: _Expr | None = None) -> AggDescriptor:
-    """Milliseconds since the last event.
+    """Milliseconds since the latest event.
+
+    Every matching event counts, whatever its fields hold.
 
     Args:
-        where: Predicate; only events for which it is true are counted.
+        where: Predicate; only events for which it is true match. None: all of them.
+
+    Returns:
+        What `agg` takes; the feature reads an int, None before anything has contributed.
+
+    Raises:
+        TypeError: `where` is not an expression.
+
+    Example:
+        >>> feature = bv.time_since()
     """
     return describe("time_since", where=where)
 
 
 def time_since_last_n(*, n: int, where: _Expr | None = None) -> AggDescriptor:
-    """Milliseconds since the n-th last event.
+    """Milliseconds since the n-th latest event, null before there are n.
+
+    Every matching event counts, whatever its fields hold.
 
     Args:
-        n: At least 1.
-        where: Predicate; only events for which it is true are counted.
+        n: A positive integer, at most 1024: which of the latest events, 1 is the latest.
+        where: Predicate; only events for which it is true match. None: all of them.
+
+    Returns:
+        What `agg` takes; the feature reads an int, None before anything has contributed.
 
     Raises:
+        TypeError: `where` is not an expression.
         ValueError: A parameter is out of its range.
+
+    Example:
+        >>> feature = bv.time_since_last_n(n=2)
     """
     return describe("time_since_last_n", n=n, where=where)
 
 
 def streak(*, where: _Expr | None = None) -> AggDescriptor:
-    """Number of events in a row for which `where` holds.
+    """Matching events in a row, up to now.
+
+    Every event that reaches the table counts, as a match or as none; a where that is null is none.
 
     Args:
-        where: Predicate; only events for which it is true are counted.
+        where: Predicate; only events for which it is true match. None: all of them.
+
+    Returns:
+        What `agg` takes; the feature reads an int, 0 before anything has contributed.
+
+    Raises:
+        TypeError: `where` is not an expression.
+
+    Example:
+        >>> feature = bv.streak(where=bv.col("amount") > 20)
     """
     return describe("streak", where=where)
 
 
 def max_streak(*, where: _Expr | None = None) -> AggDescriptor:
-    """Longest run of events for which `where` holds.
+    """The most matching events in a row there ever were.
+
+    Every event that reaches the table counts, as a match or as none; a where that is null is none.
 
     Args:
-        where: Predicate; only events for which it is true are counted.
+        where: Predicate; only events for which it is true match. None: all of them.
+
+    Returns:
+        What `agg` takes; the feature reads an int, 0 before anything has contributed.
+
+    Raises:
+        TypeError: `where` is not an expression.
+
+    Example:
+        >>> feature = bv.max_streak(where=bv.col("amount") > 20)
     """
     return describe("max_streak", where=where)
 
 
 def negative_streak(*, where: _Expr | None = None) -> AggDescriptor:
-    """Number of events in a row for which `where` does not hold.
+    """Events in a row that do not match, up to now; 0 without a where.
+
+    Every event that reaches the table counts, as a match or as none; a where that is null is none.
 
     Args:
-        where: Predicate; only events for which it is true are counted.
+        where: Predicate; only events for which it is true match. None: all of them.
+
+    Returns:
+        What `agg` takes; the feature reads an int, 0 before anything has contributed.
+
+    Raises:
+        TypeError: `where` is not an expression.
+
+    Example:
+        >>> feature = bv.negative_streak(where=bv.col("amount") > 30)
     """
     return describe("negative_streak", where=where)
 
 
 def first_seen_in_window(*, window: Duration, where: _Expr | None = None) -> AggDescriptor:
-    """Whether the first event lies within the window.
+    """Whether the latest event is younger than the window; forever: whether there was any.
+
+    Every matching event counts, whatever its fields hold.
 
     Args:
-        window: "30s", "10m", "24h", "7d" or a timedelta.
-        where: Predicate; only events for which it is true are counted.
+        window: How far back it looks: "30s", "10m", "24h", "7d" or a timedelta. "forever": all
+            time.
+        where: Predicate; only events for which it is true match. None: all of them.
+
+    Returns:
+        What `agg` takes; the feature reads a bool, False before anything has contributed.
 
     Raises:
+        TypeError: `where` is not an expression.
         ValueError: A parameter is out of its range.
+
+    Example:
+        >>> feature = bv.first_seen_in_window(window="1h")
     """
     return describe("first_seen_in_window", window=window, where=where)
 
@@ -451,14 +750,25 @@ def first_seen_in_window(*, window: Duration, where: _Expr | None = None) -> Agg
 def ewma(field: str, *, half_life: Duration, where: _Expr | None = None) -> AggDescriptor:
     """Exponentially weighted moving average of a numeric field.
 
+    Null, missing and everything that is no int or float is skipped; NaN and infinities make the
+    result null.
+
     Args:
-        field: Name of the field to read.
-        half_life: Time in which a weight halves: "5m" or a timedelta.
-        where: Predicate; only events for which it is true are counted.
+        field: The numeric column.
+        half_life: The time after which an event counts half, a duration like "5m"; a timedelta will
+            do.
+        where: Predicate; only events for which it is true match. None: all of them.
+
+    Returns:
+        What `agg` takes; the feature reads a float, None before anything has contributed.
 
     Raises:
         RegistrationError: `field` is not the name of a field.
+        TypeError: `where` is not an expression.
         ValueError: A parameter is out of its range.
+
+    Example:
+        >>> feature = bv.ewma("amount", half_life="10m")
     """
     return describe("ewma", field=field, half_life=half_life, where=where)
 
@@ -466,115 +776,205 @@ def ewma(field: str, *, half_life: Duration, where: _Expr | None = None) -> AggD
 def ema(field: str, *, half_life: Duration, where: _Expr | None = None) -> AggDescriptor:
     """Another name of `ewma`.
 
+    Null, missing and everything that is no int or float is skipped; NaN and infinities make the
+    result null.
+
     Args:
-        field: Name of the field to read.
-        half_life: Time in which a weight halves: "5m" or a timedelta.
-        where: Predicate; only events for which it is true are counted.
+        field: The numeric column.
+        half_life: The time after which an event counts half, a duration like "5m"; a timedelta will
+            do.
+        where: Predicate; only events for which it is true match. None: all of them.
+
+    Returns:
+        What `agg` takes; the feature reads a float, None before anything has contributed.
 
     Raises:
         RegistrationError: `field` is not the name of a field.
+        TypeError: `where` is not an expression.
         ValueError: A parameter is out of its range.
+
+    Example:
+        >>> feature = bv.ema("amount", half_life="10m")
     """
     return describe("ewma", field=field, half_life=half_life, where=where)
 
 
 def ewvar(field: str, *, half_life: Duration, where: _Expr | None = None) -> AggDescriptor:
-    """Exponentially weighted variance of a numeric field.
+    """Exponentially weighted variance of a numeric field, 0.0 after one value.
+
+    Null, missing and everything that is no int or float is skipped; NaN and infinities make the
+    result null.
 
     Args:
-        field: Name of the field to read.
-        half_life: Time in which a weight halves: "5m" or a timedelta.
-        where: Predicate; only events for which it is true are counted.
+        field: The numeric column.
+        half_life: The time after which an event counts half, a duration like "5m"; a timedelta will
+            do.
+        where: Predicate; only events for which it is true match. None: all of them.
+
+    Returns:
+        What `agg` takes; the feature reads a float, None before anything has contributed.
 
     Raises:
         RegistrationError: `field` is not the name of a field.
+        TypeError: `where` is not an expression.
         ValueError: A parameter is out of its range.
+
+    Example:
+        >>> feature = bv.ewvar("amount", half_life="10m")
     """
     return describe("ewvar", field=field, half_life=half_life, where=where)
 
 
 def ew_zscore(field: str, *, half_life: Duration, where: _Expr | None = None) -> AggDescriptor:
-    """Deviation of the last value from its exponentially weighted mean.
+    """Distance of the latest value from the exponentially weighted mean, in its standard
+    deviations; null while the variance is zero.
+
+    Null, missing and everything that is no int or float is skipped; NaN and infinities make the
+    result null.
 
     Args:
-        field: Name of the field to read.
-        half_life: Time in which a weight halves: "5m" or a timedelta.
-        where: Predicate; only events for which it is true are counted.
+        field: The numeric column.
+        half_life: The time after which an event counts half, a duration like "5m"; a timedelta will
+            do.
+        where: Predicate; only events for which it is true match. None: all of them.
+
+    Returns:
+        What `agg` takes; the feature reads a float, None before anything has contributed.
 
     Raises:
         RegistrationError: `field` is not the name of a field.
+        TypeError: `where` is not an expression.
         ValueError: A parameter is out of its range.
+
+    Example:
+        >>> feature = bv.ew_zscore("amount", half_life="10m")
     """
     return describe("ew_zscore", field=field, half_life=half_life, where=where)
 
 
 def decayed_sum(field: str, *, half_life: Duration, where: _Expr | None = None) -> AggDescriptor:
-    """Sum of a numeric field whose terms fade with a half-life.
+    """Sum of a numeric field in which a value counts half after each half-life, up to the time of
+    the read.
+
+    Null, missing and everything that is no int or float is skipped; NaN and infinities make the
+    result null.
 
     Args:
-        field: Name of the field to read.
-        half_life: Time in which a weight halves: "5m" or a timedelta.
-        where: Predicate; only events for which it is true are counted.
+        field: The numeric column.
+        half_life: The time after which an event counts half, a duration like "5m"; a timedelta will
+            do.
+        where: Predicate; only events for which it is true match. None: all of them.
+
+    Returns:
+        What `agg` takes; the feature reads a float, None before anything has contributed.
 
     Raises:
         RegistrationError: `field` is not the name of a field.
+        TypeError: `where` is not an expression.
         ValueError: A parameter is out of its range.
+
+    Example:
+        >>> feature = bv.decayed_sum("amount", half_life="10m")
     """
     return describe("decayed_sum", field=field, half_life=half_life, where=where)
 
 
 def decayed_count(*, half_life: Duration, where: _Expr | None = None) -> AggDescriptor:
-    """Number of events, each fading with a half-life.
+    """Number of events in which an event counts half after each half-life, up to the time of the
+    read.
+
+    Every matching event counts, whatever its fields hold.
 
     Args:
-        half_life: Time in which a weight halves: "5m" or a timedelta.
-        where: Predicate; only events for which it is true are counted.
+        half_life: The time after which an event counts half, a duration like "5m"; a timedelta will
+            do.
+        where: Predicate; only events for which it is true match. None: all of them.
+
+    Returns:
+        What `agg` takes; the feature reads a float, None before anything has contributed.
 
     Raises:
+        TypeError: `where` is not an expression.
         ValueError: A parameter is out of its range.
+
+    Example:
+        >>> feature = bv.decayed_count(half_life="10m")
     """
     return describe("decayed_count", half_life=half_life, where=where)
 
 
 def twa(field: str, *, window: Duration, where: _Expr | None = None) -> AggDescriptor:
-    """Time-weighted average of a numeric field.
+    """Time-weighted average: each value counts for as long as it stands, the latest up to the time
+    of the read.
+
+    Null, missing and everything that is no int or float is skipped; NaN and infinities make the
+    result null.
 
     Args:
-        field: Name of the field to read.
-        window: "30s", "10m", "24h", "7d" or a timedelta.
-        where: Predicate; only events for which it is true are counted.
+        field: The numeric column.
+        window: How far back it looks: "30s", "10m", "24h", "7d" or a timedelta. "forever": all
+            time.
+        where: Predicate; only events for which it is true match. None: all of them.
+
+    Returns:
+        What `agg` takes; the feature reads a float, None before anything has contributed.
 
     Raises:
         RegistrationError: `field` is not the name of a field.
+        TypeError: `where` is not an expression.
         ValueError: A parameter is out of its range.
+
+    Example:
+        >>> feature = bv.twa("amount", window="1h")
     """
     return describe("twa", field=field, window=window, where=where)
 
 
 def rate_of_change(field: str, *, window: Duration, where: _Expr | None = None) -> AggDescriptor:
-    """Change of a numeric field per time.
+    """Change per millisecond between the latest two values that came at different times.
+
+    Null, missing and everything that is no int or float is skipped; while NaN or an infinity is one
+    of the two values the result is null.
 
     Args:
-        field: Name of the field to read.
-        window: "30s", "10m", "24h", "7d" or a timedelta.
-        where: Predicate; only events for which it is true are counted.
+        field: The numeric column.
+        window: How far back it looks: "30s", "10m", "24h", "7d" or a timedelta. "forever": all
+            time.
+        where: Predicate; only events for which it is true match. None: all of them.
+
+    Returns:
+        What `agg` takes; the feature reads a float, None before anything has contributed.
 
     Raises:
         RegistrationError: `field` is not the name of a field.
+        TypeError: `where` is not an expression.
         ValueError: A parameter is out of its range.
+
+    Example:
+        >>> feature = bv.rate_of_change("amount", window="1h")
     """
     return describe("rate_of_change", field=field, window=window, where=where)
 
 
 def inter_arrival_stats(*, window: Duration, where: _Expr | None = None) -> AggDescriptor:
-    """Statistics of the time between events.
+    """Mean time between consecutive events in milliseconds, null below two events.
+
+    Every matching event counts, whatever its fields hold.
 
     Args:
-        window: "30s", "10m", "24h", "7d" or a timedelta.
-        where: Predicate; only events for which it is true are counted.
+        window: How far back it looks: "30s", "10m", "24h", "7d" or a timedelta. "forever": all
+            time.
+        where: Predicate; only events for which it is true match. None: all of them.
+
+    Returns:
+        What `agg` takes; the feature reads a float, None before anything has contributed.
 
     Raises:
+        TypeError: `where` is not an expression.
         ValueError: A parameter is out of its range.
+
+    Example:
+        >>> feature = bv.inter_arrival_stats(window="1h")
     """
     return describe("inter_arrival_stats", window=window, where=where)
 
@@ -582,58 +982,101 @@ def inter_arrival_stats(*, window: Duration, where: _Expr | None = None) -> AggD
 def burst_count(
     *, window: Duration, sub_window: Duration, where: _Expr | None = None
 ) -> AggDescriptor:
-    """Largest number of events in any sub-window.
+    """Most events in any one sub-window; sub-windows follow each other, aligned to the epoch.
+
+    Every matching event counts, whatever its fields hold.
 
     Args:
-        window: "30s", "10m", "24h", "7d" or a timedelta.
-        sub_window: Length of the shorter window.
-        where: Predicate; only events for which it is true are counted.
+        window: How far back it looks: "30s", "10m", "24h", "7d" or a timedelta. "forever": all
+            time.
+        sub_window: Length of the sub-windows in which events are counted, a duration like "10s"; a
+            timedelta will do.
+        where: Predicate; only events for which it is true match. None: all of them.
+
+    Returns:
+        What `agg` takes; the feature reads an int, 0 before anything has contributed.
 
     Raises:
+        TypeError: `where` is not an expression.
         ValueError: A parameter is out of its range.
+
+    Example:
+        >>> feature = bv.burst_count(window="1h", sub_window="5m")
     """
     return describe("burst_count", window=window, sub_window=sub_window, where=where)
 
 
 def delta_from_prev(field: str, *, where: _Expr | None = None) -> AggDescriptor:
-    """Difference between the last two values of a field.
+    """Latest value minus the one before it, always a float.
+
+    Null, missing and everything that is no int or float is skipped; while NaN or an infinity is one
+    of the two values the result is null.
 
     Args:
-        field: Name of the field to read.
-        where: Predicate; only events for which it is true are counted.
+        field: The numeric column.
+        where: Predicate; only events for which it is true match. None: all of them.
+
+    Returns:
+        What `agg` takes; the feature reads a float, None before anything has contributed.
 
     Raises:
         RegistrationError: `field` is not the name of a field.
+        TypeError: `where` is not an expression.
+
+    Example:
+        >>> feature = bv.delta_from_prev("amount")
     """
     return describe("delta_from_prev", field=field, where=where)
 
 
 def trend(field: str, *, window: Duration, where: _Expr | None = None) -> AggDescriptor:
-    """Slope of a numeric field over time.
+    """Least-squares slope of a numeric field over time, per millisecond.
+
+    Null, missing and everything that is no int or float is skipped; NaN and infinities make the
+    result null.
 
     Args:
-        field: Name of the field to read.
-        window: "30s", "10m", "24h", "7d" or a timedelta.
-        where: Predicate; only events for which it is true are counted.
+        field: The numeric column.
+        window: How far back it looks: "30s", "10m", "24h", "7d" or a timedelta. "forever": all
+            time.
+        where: Predicate; only events for which it is true match. None: all of them.
+
+    Returns:
+        What `agg` takes; the feature reads a float, None before anything has contributed.
 
     Raises:
         RegistrationError: `field` is not the name of a field.
+        TypeError: `where` is not an expression.
         ValueError: A parameter is out of its range.
+
+    Example:
+        >>> feature = bv.trend("amount", window="1h")
     """
     return describe("trend", field=field, window=window, where=where)
 
 
 def trend_residual(field: str, *, window: Duration, where: _Expr | None = None) -> AggDescriptor:
-    """Distance of the last value from the trend.
+    """Distance of the latest value from the least-squares line through all values.
+
+    Null, missing and everything that is no int or float is skipped; NaN and infinities make the
+    result null.
 
     Args:
-        field: Name of the field to read.
-        window: "30s", "10m", "24h", "7d" or a timedelta.
-        where: Predicate; only events for which it is true are counted.
+        field: The numeric column.
+        window: How far back it looks: "30s", "10m", "24h", "7d" or a timedelta. "forever": all
+            time.
+        where: Predicate; only events for which it is true match. None: all of them.
+
+    Returns:
+        What `agg` takes; the feature reads a float, None before anything has contributed.
 
     Raises:
         RegistrationError: `field` is not the name of a field.
+        TypeError: `where` is not an expression.
         ValueError: A parameter is out of its range.
+
+    Example:
+        >>> feature = bv.trend_residual("amount", window="1h")
     """
     return describe("trend_residual", field=field, window=window, where=where)
 
@@ -641,17 +1084,29 @@ def trend_residual(field: str, *, window: Duration, where: _Expr | None = None) 
 def outlier_count(
     field: str, *, window: Duration, sigma: float = 3.0, where: _Expr | None = None
 ) -> AggDescriptor:
-    """Number of values further than sigma deviations from the mean.
+    """Values more than sigma standard deviations from the mean of those before them, from the sixth
+    value on.
+
+    Null, missing and everything that is no int or float is skipped; an infinity is an outlier, and
+    after NaN or an infinity nothing is.
 
     Args:
-        field: Name of the field to read.
-        window: "30s", "10m", "24h", "7d" or a timedelta.
-        sigma: More than 0.
-        where: Predicate; only events for which it is true are counted.
+        field: The numeric column.
+        window: How far back it looks: "30s", "10m", "24h", "7d" or a timedelta. "forever": all
+            time.
+        sigma: How many standard deviations from the mean make an outlier.
+        where: Predicate; only events for which it is true match. None: all of them.
+
+    Returns:
+        What `agg` takes; the feature reads an int, 0 before anything has contributed.
 
     Raises:
         RegistrationError: `field` is not the name of a field.
+        TypeError: `where` is not an expression.
         ValueError: A parameter is out of its range.
+
+    Example:
+        >>> feature = bv.outlier_count("amount", window="1h")
     """
     return describe("outlier_count", field=field, window=window, sigma=sigma, where=where)
 
@@ -659,31 +1114,54 @@ def outlier_count(
 def value_change_count(
     field: str, *, window: Duration, where: _Expr | None = None
 ) -> AggDescriptor:
-    """How often the value of a field changed.
+    """How often a value differed from the one before it.
+
+    Null and missing are skipped; int and float compare by value in numeric columns and differ in
+    others; NaN differs from itself; members of an object have no order.
 
     Args:
-        field: Name of the field to read.
-        window: "30s", "10m", "24h", "7d" or a timedelta.
-        where: Predicate; only events for which it is true are counted.
+        field: The column, of any type.
+        window: How far back it looks: "30s", "10m", "24h", "7d" or a timedelta. "forever": all
+            time.
+        where: Predicate; only events for which it is true match. None: all of them.
+
+    Returns:
+        What `agg` takes; the feature reads an int, 0 before anything has contributed.
 
     Raises:
         RegistrationError: `field` is not the name of a field.
+        TypeError: `where` is not an expression.
         ValueError: A parameter is out of its range.
+
+    Example:
+        >>> feature = bv.value_change_count("merchant", window="1h")
     """
     return describe("value_change_count", field=field, window=window, where=where)
 
 
 def z_score(field: str, *, baseline_window: Duration, where: _Expr | None = None) -> AggDescriptor:
-    """Deviation of the last value from a baseline.
+    """Standard deviations between the latest value and the mean, the latest included; null while
+    all values are equal.
+
+    Null, missing and everything that is no int or float is skipped; NaN and infinities make the
+    result null.
 
     Args:
-        field: Name of the field to read.
-        baseline_window: Time over which the baseline is kept.
-        where: Predicate; only events for which it is true are counted.
+        field: The numeric column.
+        baseline_window: How far back it looks: "30s", "10m", "24h", "7d" or a timedelta. "forever":
+            all time.
+        where: Predicate; only events for which it is true match. None: all of them.
+
+    Returns:
+        What `agg` takes; the feature reads a float, None before anything has contributed.
 
     Raises:
         RegistrationError: `field` is not the name of a field.
+        TypeError: `where` is not an expression.
         ValueError: A parameter is out of its range.
+
+    Example:
+        >>> feature = bv.z_score("amount", baseline_window="1h")
     """
     return describe("z_score", field=field, baseline_window=baseline_window, where=where)
 
@@ -763,64 +1241,119 @@ def event_type_mix(
 
 
 def most_recent_n(field: str, *, n: int, where: _Expr | None = None) -> AggDescriptor:
-    """The n most recent values of a field, oldest first.
+    """The latest n values of a field, oldest first; n may be large.
+
+    Null and missing are skipped; every other value is kept as it is.
 
     Args:
-        field: Name of the field to read.
-        n: At least 1.
-        where: Predicate; only events for which it is true are counted.
+        field: The column, of any type.
+        n: A positive integer, at most 65536: how many values.
+        where: Predicate; only events for which it is true match. None: all of them.
+
+    Returns:
+        What `agg` takes; the feature reads a list or a dict, [] before anything has contributed.
 
     Raises:
         RegistrationError: `field` is not the name of a field.
+        TypeError: `where` is not an expression.
         ValueError: A parameter is out of its range.
+
+    Example:
+        >>> feature = bv.most_recent_n("amount", n=2)
     """
     return describe("most_recent_n", field=field, n=n, where=where)
 
 
 def reservoir_sample(field: str, *, samples: int, where: _Expr | None = None) -> AggDescriptor:
-    """A uniform sample of the values of a field.
+    """A random sample of all values of a field, each with the same chance.
+
+    Null and missing are skipped; every other value is kept as it is.
 
     Args:
-        field: Name of the field to read.
-        samples: How many values are kept, at least 1.
-        where: Predicate; only events for which it is true are counted.
+        field: The column, of any type.
+        samples: A positive integer, at most 65536: how many values the sample has; 10 where memory
+            governance lets it be left out.
+        where: Predicate; only events for which it is true match. None: all of them.
+
+    Returns:
+        What `agg` takes; the feature reads a list or a dict, [] before anything has contributed.
 
     Raises:
         RegistrationError: `field` is not the name of a field.
+        TypeError: `where` is not an expression.
         ValueError: A parameter is out of its range.
+
+    Example:
+        >>> feature = bv.reservoir_sample("amount", samples=5)
     """
     return describe("reservoir_sample", field=field, samples=samples, where=where)
 
 
 def geo_velocity(*, lat: str, lon: str, where: _Expr | None = None) -> AggDescriptor:
-    """Speed between the last two positions.
+    """Highest speed between consecutive points, in km/h; 0.0 after one point.
+
+    An event counts when both coordinates are int or float, of any size; NaN and infinities make no
+    speed.
 
     Args:
-        lat: Name of the field with the latitude in degrees.
-        lon: Name of the field with the longitude in degrees.
-        where: Predicate; only events for which it is true are counted.
+        lat: The column of the latitude in degrees, "lat" without it.
+        lon: The column of the longitude in degrees, "lon" without it.
+        where: Predicate; only events for which it is true match. None: all of them.
+
+    Returns:
+        What `agg` takes; the feature reads a float, None before anything has contributed.
+
+    Raises:
+        TypeError: `where` is not an expression.
+
+    Example:
+        >>> feature = bv.geo_velocity(lat="lat", lon="lon")
     """
     return describe("geo_velocity", lat=lat, lon=lon, where=where)
 
 
 def geo_distance(*, lat: str, lon: str, where: _Expr | None = None) -> AggDescriptor:
-    """Distance travelled between positions.
+    """Sum of the distances between consecutive points, in km.
+
+    An event counts when both coordinates are int or float, of any size; NaN and infinities make the
+    result null.
 
     Args:
-        lat: Name of the field with the latitude in degrees.
-        lon: Name of the field with the longitude in degrees.
-        where: Predicate; only events for which it is true are counted.
+        lat: The column of the latitude in degrees, "lat" without it.
+        lon: The column of the longitude in degrees, "lon" without it.
+        where: Predicate; only events for which it is true match. None: all of them.
+
+    Returns:
+        What `agg` takes; the feature reads a float, 0.0 before anything has contributed.
+
+    Raises:
+        TypeError: `where` is not an expression.
+
+    Example:
+        >>> feature = bv.geo_distance(lat="lat", lon="lon")
     """
     return describe("geo_distance", lat=lat, lon=lon, where=where)
 
 
 def geo_spread(*, lat: str, lon: str, where: _Expr | None = None) -> AggDescriptor:
-    """Spread of the positions.
+    """Standard distance of the points from their mean, in km; null below two points.
+
+    An event counts when both coordinates are int or float, of any size; NaN and infinities make the
+    result null.
 
     Args:
-        lat: Name of the field with the latitude in degrees.
-        lon: Name of the field with the longitude in degrees.
-        where: Predicate; only events for which it is true are counted.
+        lat: The column of the latitude in degrees, "lat" without it.
+        lon: The column of the longitude in degrees, "lon" without it.
+        where: Predicate; only events for which it is true match. None: all of them.
+
+    Returns:
+        What `agg` takes; the feature reads a float, None before anything has contributed.
+
+    Raises:
+        TypeError: `where` is not an expression.
+
+    Example:
+        >>> feature = bv.geo_spread(lat="lat", lon="lon")
     """
     return describe("geo_spread", lat=lat, lon=lon, where=where)
 
@@ -828,15 +1361,25 @@ def geo_spread(*, lat: str, lon: str, where: _Expr | None = None) -> AggDescript
 def distance_from_home(
     *, lat: str, lon: str, samples: int = 100, where: _Expr | None = None
 ) -> AggDescriptor:
-    """Distance of the last position from the usual one.
+    """Distance of the latest point from the mean of the latest points, in km.
+
+    An event counts when both coordinates are int or float, of any size; NaN and infinities make the
+    result null.
 
     Args:
-        lat: Name of the field with the latitude in degrees.
-        lon: Name of the field with the longitude in degrees.
-        samples: How many positions are kept, at least 1.
-        where: Predicate; only events for which it is true are counted.
+        lat: The column of the latitude in degrees, "lat" without it.
+        lon: The column of the longitude in degrees, "lon" without it.
+        samples: How many of the latest points home is the mean of, 1 to 65536.
+        where: Predicate; only events for which it is true match. None: all of them.
+
+    Returns:
+        What `agg` takes; the feature reads a float, None before anything has contributed.
 
     Raises:
+        TypeError: `where` is not an expression.
         ValueError: A parameter is out of its range.
+
+    Example:
+        >>> feature = bv.distance_from_home(lat="lat", lon="lon")
     """
     return describe("distance_from_home", lat=lat, lon=lon, samples=samples, where=where)
