@@ -314,12 +314,14 @@ def _unpack(reader: _Reader, depth: int) -> Any:
 
 
 def _unpack_container(reader: _Reader, tag: int, depth: int) -> Any:
+    is_array = 0x90 <= tag <= 0x9F or tag in _ARRAYS
+    wide = _ARRAYS.get(tag) or _MAPS.get(tag)
+    # The length first, then the depth: so a document with both faults has the compiled one's error.
+    count = tag & 15 if wide is None else reader.uint(wide)
     if depth >= DEPTH_MAX:
         raise ValueError(f"value is nested deeper than {DEPTH_MAX} levels")
-    if 0x90 <= tag <= 0x9F or tag in _ARRAYS:
-        count = reader.uint(_ARRAYS[tag]) if tag in _ARRAYS else tag & 15
+    if is_array:
         return [_unpack(reader, depth + 1) for _ in range(count)]
-    count = reader.uint(_MAPS[tag]) if tag in _MAPS else tag & 15
     out: dict[str, Any] = {}
     for _ in range(count):
         key = _unpack(reader, DEPTH_MAX)

@@ -11,7 +11,7 @@ import numpy
 import pytest
 from beava import _codec, _codec_py
 from beava._wire import MAX_FRAME_BYTES
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 BOTH = pytest.mark.parametrize("codec", [_codec, _codec_py], ids=["c", "python"])
@@ -36,6 +36,7 @@ def test_both_pack_as_the_library_does(value):
 
 
 @settings(max_examples=300, deadline=None)
+@example(b"\x81\xdc")
 @given(st.binary(max_size=40))
 def test_both_unpack_any_bytes_to_the_same_value_or_error(data):
     results = []
