@@ -32,7 +32,7 @@
 #define EXIT_USAGE  2
 #define EXIT_TWICE  130
 
-/* Verbs that `python3 -m beava` has. */
+/* Verbs that are handed to `python3 -m beava`, which knows those that this version has. */
 static const char *const python_verbs[] = {
     "demo",     "init",   "check",   "plan",  "apply",  "push",   "get",        "tail",       "top",
     "snapshot", "verify", "salvage", "bench", "doctor", "config", "completion", "quickstart",
@@ -68,8 +68,6 @@ print_usage(FILE *out)
           "  serve       run the server in the foreground (the default)\n"
           "  version     print the version\n"
           "  help        print this text\n"
-          "  and, from the Python package: demo init check plan apply push get tail top snapshot\n"
-          "  verify salvage bench doctor config completion quickstart\n"
           "\n",
           out);
 }
@@ -189,7 +187,9 @@ hand_over(int argc, char **argv, int verb_index)
         path[size] = '\0';
         slash = strrchr(path, '/');
         strcpy(slash + 1, python);
+        arguments[0] = path;    /* by which a virtual environment's Python finds its packages */
         execv(path, arguments); /* returns when there is none */
+        arguments[0] = python;
     }
     execvp(python, arguments);
     fprintf(stderr, "beava: error: cannot run python3 -m beava: %s\n", strerror(errno));
