@@ -15,13 +15,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from . import _json
-from ._errors import RegistrationError, error_of_object
+from ._errors import RegistrationError, error_of_object, with_note
 from ._payload import _descriptor_to_node, _to_register_json, check_descriptors, name_of
 from ._push_many import CHUNK_SIZE, PushSummary, run
 from ._transport import make_transport
 
 __all__ = ["App", "_descriptor_to_node", "_to_register_json", "make_transport"]
 
+_URL_EXAMPLES = '"http://127.0.0.1:8080" or "tcp://127.0.0.1:8081"'
 _KINDS = {"http": "http", "https": "http", "tcp": "tcp"}
 Row = dict[str, Any]
 
@@ -76,7 +77,11 @@ def batch_request(entry: Any) -> dict[str, Any]:
 
 
 def warn_if_unchanged(reply: dict[str, Any]) -> None:
-    """Names that the published server accepted and then did nothing about."""
+    """What the server warns of, and names that the published one did nothing about."""
+    for found in reply.get("warnings", ()):
+        if isinstance(found, dict):
+            text = f"{found.get('path', '')}: {found.get('message', '')}"
+            warnings.warn(text, UserWarning, stacklevel=3)
     if "added" not in reply or "already_present" not in reply:
         return
     known = {*reply["added"], *reply["already_present"]}
@@ -116,6 +121,8 @@ class App:
         self._transport: Any = None
         self._entered = False
         self._lock = threading.Lock()
+        if url is not None and not isinstance(url, str):
+            raise TypeError(f"url must be a str, {_URL_EXAMPLES}; got {url!r}")
         self._url = url or os.environ.get("BEAVA_URL") or None
         self._timeout = timeout
         self._test_mode = test_mode
@@ -124,7 +131,10 @@ class App:
             return
         scheme = urlsplit(self._url).scheme.lower()
         if scheme not in _KINDS:
-            raise ValueError(f"unsupported URL scheme: {scheme!r}")
+            raise with_note(
+                ValueError(f"unsupported URL scheme: {scheme!r}"),
+                f"write it as {_URL_EXAMPLES}; got {self._url!r}",
+            )
         self._transport_kind = _KINDS[scheme]
         if test_mode:
             warnings.warn(

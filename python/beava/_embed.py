@@ -126,6 +126,7 @@ def _child_environment(root: Path, test_mode: bool) -> dict[str, str]:
         BEAVA_SNAPSHOT_DIR=str(root / "snapshots"),
         # Inherited, these would hide the two lines we wait for, or open the port to others.
         BEAVA_LOG_LEVEL="info",
+        BEAVA_LOG_FORMAT="json",
         BEAVA_TCP_ENABLED="1",
         BEAVA_TCP_HOST="127.0.0.1",
     )

@@ -12,7 +12,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 VALIDATION_ERROR_KINDS = frozenset(
     {
@@ -40,6 +40,17 @@ class ValidationError:
         return f"[{self.kind}] {self.path}: {self.message}"
 
 
+_Error = TypeVar("_Error", bound=BaseException)
+
+
+def with_note(error: _Error, *notes: str) -> _Error:
+    """The error with lines below its text in a traceback (from Python 3.11 on); `str()` stays."""
+    kept = [note for note in notes if note]
+    if kept:
+        error.__notes__ = [*getattr(error, "__notes__", ()), *kept]  # type: ignore[attr-defined,unused-ignore]
+    return error
+
+
 class BeavaError(Exception):
     """Root of everything beava raises for a reason a caller can act on.
 
@@ -58,6 +69,20 @@ class BinaryNotFoundError(BeavaError):
     """The server executable is nowhere that `beava._embed.discover_binary` looks."""
 
     code = "binary_not_found"
+
+
+def _lost(diff: dict[str, Any] | None) -> str:
+    """What a forced registration would drop, as one line."""
+    destructive = diff.get("destructive") if diff else None
+    if not isinstance(destructive, list):
+        return ""
+    lost = []
+    for change in destructive:
+        if isinstance(change, Mapping):
+            table, feature = _text(change.get("table")), _text(change.get("agg"))
+            name = f"{table}.{feature}" if feature else table or _text(change.get("name"))
+            lost.append(f"{name} ({_text(change.get('kind'))})")
+    return f"would change or drop: {', '.join(lost)}" if lost else ""
 
 
 class RegistrationError(BeavaError):
@@ -95,6 +120,7 @@ class RegistrationError(BeavaError):
         self._status = status
         self._diff = diff
         self._details = {} if details is None else details
+        with_note(self, hint, _lost(diff), *map(str, self.errors[1:]))
 
     @property
     def status(self) -> int | None:
@@ -267,7 +293,10 @@ def error_of_object(
     code = _text(details.get("code")) or fallback_code
     message = _text(details.get("reason")) or _text(details.get("message")) or note
     diff = details.get("diff")
-    return class_of(code)(
+    family = class_of(code)
+    if code == "internal_error" and message.startswith("feature_not_found"):
+        family = NotFound  # the published code says less than its text
+    return family(
         code=code,
         path=_text(details.get("path")),
         message=message,

@@ -40,6 +40,42 @@ _COLD_AFTER_MS_MIN = 1_000
 _COLD_AFTER_MS_MAX = 365 * 86_400_000
 
 
+def _check_names(step: str, names: tuple[Any, ...]) -> tuple[str, ...]:
+    """Names of fields, as several arguments.
+
+    Raises:
+        TypeError: One is not a string.
+    """
+    for name in names:
+        if not isinstance(name, str):
+            given = ", ".join(map(repr, name)) if isinstance(name, (list, tuple)) else "'name'"
+            raise TypeError(f"{step} takes names of fields, {step}({given}); got {name!r}")
+    return names
+
+
+def _feature(name: str, spec: Any) -> Any:
+    """What `agg` keeps of one feature.
+
+    Raises:
+        TypeError: An operator that was not called, or another function.
+    """
+    if hasattr(spec, "to_dict"):
+        return spec.to_dict()
+    if callable(spec):
+        raise TypeError(
+            f"agg({name}=...): expected an operator such as bv.count() or bv.sum('amount'); got "
+            f"the function {getattr(spec, '__name__', spec)!r} itself"
+        )
+    if not isinstance(spec, dict):
+        warnings.warn(
+            f"agg({name}={spec!r}) is not an operator and counts events; write bv.count(), "
+            "bv.sum('amount'), ...",
+            UserWarning,
+            stacklevel=3,
+        )
+    return spec
+
+
 class _Chainable:
     """The steps that sources and derivations share."""
 
@@ -63,11 +99,11 @@ class _Chainable:
 
     def select(self, *cols: str) -> EventDerivation:
         """Keeps these fields only."""
-        return self._step({"op": "select", "fields": list(cols)})
+        return self._step({"op": "select", "fields": list(_check_names("select", cols))})
 
     def drop(self, *cols: str) -> EventDerivation:
         """Removes these fields."""
-        return self._step({"op": "drop", "fields": list(cols)})
+        return self._step({"op": "drop", "fields": list(_check_names("drop", cols))})
 
     def rename(self, **old_to_new: str) -> EventDerivation:
         """Renames fields: `rename(old="new")`."""
@@ -132,7 +168,7 @@ class _Chainable:
 
     def group_by(self, *keys: str) -> GroupBy:
         """Groups by these fields; without keys there is one group."""
-        return GroupBy(self, keys)
+        return GroupBy(self, _check_names("group_by", keys))
 
     def agg(self, **named: Any) -> EventDerivation:
         """The same as `group_by().agg(...)`: one row for all events."""
@@ -193,10 +229,9 @@ class GroupBy:
 
     def agg(self, **named: Any) -> EventDerivation:
         """The features of each key: `agg(n=bv.count(window="1h"), total=bv.sum("amount"))`."""
-        aggs = {
-            name: spec.to_dict() if hasattr(spec, "to_dict") else spec
-            for name, spec in named.items()
-        }
+        aggs: dict[str, Any] = {}
+        for name, spec in named.items():
+            aggs[name] = _feature(name, spec)
         derived = EventDerivation(
             self._parent, {"op": "agg", "keys": list(self._keys), "aggs": aggs}
         )
@@ -360,6 +395,13 @@ def parent_of_function(fn: Callable[..., Any], decorator: str) -> dict[str, Any]
         raise TypeError(
             f"{decorator} function '{fn.__name__}': multi-upstream (parameters {events}) is not "
             "supported in v0; take one event"
+        )
+    if not events:
+        name, value = next(iter(arguments.items()))
+        what = getattr(value, "__name__", None) or repr(value)
+        raise TypeError(
+            f"{decorator} function '{fn.__name__}' parameter '{name}': {what} is not an event; "
+            "decorate it with @bv.event"
         )
     return arguments
 

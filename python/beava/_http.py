@@ -112,7 +112,7 @@ class HttpTransport(Transport):
                         raise TypeError(f"an event must be a dict, not {type(row).__name__}")
                     body = _json.encode(row)
                 except (TypeError, ValueError) as error:
-                    summary.refuse(index, local_refusal(error))
+                    summary.refuse(index, local_refusal(error, row))
                     continue
                 if bodies and size + len(body) + 1 > _BODY_BYTES_MAX:
                     self._push_batch(path, bodies, indices, summary)

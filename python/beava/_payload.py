@@ -192,8 +192,19 @@ def _to_register_json(
     return json.dumps(payload, ensure_ascii=False, allow_nan=False).encode()
 
 
-def name_of(target: Any) -> Any:
-    """The name of an event or table given by name, decorated class or descriptor."""
+def name_of(target: Any) -> str:
+    """The name of an event or table given by name, decorated class or descriptor.
+
+    Raises:
+        TypeError: It is none of these.
+    """
     if is_event_class(target) or isinstance(target, (EventDerivation, TableDescriptor)):
-        return target._name
+        name: str = target._name
+        return name
+    if not isinstance(target, str):
+        what = getattr(target, "__name__", None) or repr(target)
+        raise TypeError(
+            f"expected the name of an event or table, or what @bv.event or @bv.table made; got "
+            f"{what:.200}"
+        )
     return target

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ._errors import RegistrationError, error_of_object, refusal
+from ._json import culprit
 from ._progress import Progress, open_progress
 
 CHUNK_SIZE = 1024
@@ -32,7 +33,7 @@ class PushRefusal:
     error: RegistrationError
 
 
-@dataclass
+@dataclass(repr=False)
 class PushSummary:
     """What became of the rows of a `push_many`.
 
@@ -47,6 +48,13 @@ class PushSummary:
     refused: list[PushRefusal] = field(default_factory=list)
     refused_count: int = 0
     last_ack_lsn: int | None = None
+
+    def __repr__(self) -> str:
+        text = f"accepted={self.accepted}, refused_count={self.refused_count}"
+        if self.refused:
+            first = self.refused[0]
+            text += f", first refused: row {first.index}, {first.error!s:.200}"
+        return f"<PushSummary {text}, last_ack_lsn={self.last_ack_lsn}>"
 
     def refuse(self, index: int, error: RegistrationError) -> None:
         """Counts one refusal."""
@@ -77,6 +85,23 @@ def chunks_of(rows: Iterable[Any], chunk_size: int) -> Iterator[Chunk]:
         first += len(batch)
 
 
+def check_rows(rows: Any) -> None:
+    """Refuses what iterates over something else than events.
+
+    Raises:
+        TypeError: One event, a text, a frame, or nothing.
+    """
+    if isinstance(rows, dict):
+        raise TypeError("push_many takes an iterable of dicts; got one dict, which is for push")
+    if hasattr(rows, "to_dict") and hasattr(rows, "columns"):
+        raise TypeError(
+            "push_many takes an iterable of dicts; of a pandas frame that is "
+            'frame.to_dict("records"), of a Polars one frame.iter_rows(named=True)'
+        )
+    if isinstance(rows, (str, bytes)) or not isinstance(rows, Iterable):
+        raise TypeError(f"push_many takes an iterable of dicts; got {type(rows).__name__}")
+
+
 def check_chunk_size(chunk_size: int) -> int:
     """A usable chunk size.
 
@@ -88,9 +113,13 @@ def check_chunk_size(chunk_size: int) -> int:
     return chunk_size
 
 
-def local_refusal(error: Exception) -> RegistrationError:
+def local_refusal(error: Exception, row: Any = None) -> RegistrationError:
     """A row that has no encoding, as the server would have refused it."""
-    made = refusal("invalid_event", f"{type(error).__name__}: {error}", path="data")
+    place = culprit(row)
+    text = f"{type(error).__name__}: {error}"
+    if place and place not in text:
+        text += f" ({place})"
+    made = refusal("invalid_event", text, path="data")
     made.__cause__ = error
     return made
 
@@ -122,11 +151,16 @@ def run(
     send: Callable[[Iterator[Chunk], PushSummary, Progress], None],
 ) -> PushSummary:
     """Cuts, sends, counts and shows progress; `send` is the transport's own part."""
+    check_rows(rows)
     summary = PushSummary()
     total = len(rows) if isinstance(rows, Sized) else None
     with open_progress(progress, total) as shown:
         try:
             send(chunks_of(rows, check_chunk_size(chunk_size)), summary, shown)
+            if not summary.accepted and summary.refused:
+                first = summary.refused[0].error
+                if first.code == "event_not_found":
+                    raise first  # as transports do that send the name once
         except Exception as error:
             error.summary = summary  # type: ignore[attr-defined]
             raise

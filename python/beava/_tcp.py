@@ -222,7 +222,7 @@ class _Pipeline:
             )
             for index, error in errors:
                 unsent.add(index)
-                self._summary.refuse(chunk.first + index, local_refusal(error))
+                self._summary.refuse(chunk.first + index, local_refusal(error, chunk.rows[index]))
             self._sock.sendall(frames)
         rows = [chunk.first + i for i in range(len(chunk.rows)) if i not in unsent]
         self._waiting.append((rows, len(chunk.rows)))

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from ._errors import BeavaError
+from ._errors import BeavaError, with_note
 from ._http import HttpTransport
 from ._push_many import Chunk, PushSummary
 from ._tcp import TcpTransport
@@ -62,6 +62,7 @@ class EmbedTransport(Transport):
             status = self._proc.poll()
             if status is not None and isinstance(error, ConnectionError):
                 error.hint = f"the embedded server ended with status {status}"
+                with_note(error, error.hint)
             raise
 
     def send_register(self, payload_json: bytes) -> dict[str, Any]:

@@ -296,7 +296,7 @@ def test_refusals_have_their_codes(app):
         ),
         (lambda: app.get("Nope", "a"), bv.NotFound, "unknown_table"),
         (lambda: app.get(Whole, "a"), bv.NotFound, "key_parse_failure"),
-        (lambda: app.get(Clicks, "a", ["zz"]), bv.ServerError, "internal_error"),
+        (lambda: app.get(Clicks, "a", ["zz"]), bv.NotFound, "internal_error"),
         (lambda: app.register(Clicks), bv.ForceRequired, "force_required"),
     ):
         with pytest.raises(cls) as caught:
@@ -355,3 +355,44 @@ def test_a_killed_server_is_an_error_that_says_so(embedded):
 def test_http_errors_are_httpx_errors():
     with bv.App("http://127.0.0.1:1") as app, pytest.raises(httpx.ConnectError):
         app.ping()
+
+
+def test_a_url_that_is_none_says_how_to_write_one():
+    with pytest.raises(ValueError, match="unsupported URL scheme: 'localhost'") as caught:
+        bv.App("localhost:8080")
+    assert "http://127.0.0.1:8080" in caught.value.__notes__[0]
+    with pytest.raises(TypeError, match="url must be a str"):
+        bv.App(8080)
+
+
+@pytest.mark.parametrize("target", [None, 5, object, {"a": 1}])
+def test_what_has_no_name_is_neither_event_nor_table(app, target):
+    for call in (
+        lambda: app.push(target, {}),
+        lambda: app.push_many(target, []),
+        lambda: app.get(target, "a"),
+        lambda: app.batch_get([(target, "a")]),
+    ):
+        with pytest.raises(TypeError, match="expected the name of an event or table"):
+            call()
+
+
+def test_warnings_of_the_server_are_issued(app):
+    def Odd(c: Click):
+        return c.group_by("user_id").agg(nothing=bv.sum("user_id"))
+
+    with pytest.warns(UserWarning, match="agg.nothing.*reads numbers"):
+        app.register(Click, bv.table(key="user_id")(Odd))
+
+
+def test_many_events_of_an_unknown_source_raise(app):
+    with pytest.raises(bv.NotFound) as caught:
+        app.push_many("Nope", [{"a": 1}, {"a": 2}])
+    assert caught.value.code == "event_not_found"
+    assert caught.value.summary.accepted == 0
+
+
+def test_an_embedded_server_is_found_when_logs_are_text(monkeypatch):
+    monkeypatch.setenv("BEAVA_LOG_FORMAT", "text")
+    with bv.App() as app:
+        assert app.ping()["pong"] is True

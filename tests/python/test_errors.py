@@ -107,3 +107,24 @@ def test_an_httpx_connect_error_is_also_a_connection_error():
     error = transport_failure(httpx.ConnectError("no"), is_timeout=False)
     assert isinstance(error, httpx.ConnectError)
     assert isinstance(error, ConnectionError)
+
+
+def test_a_traceback_shows_the_hint_and_what_would_be_lost():
+    error = error_of_object(
+        {
+            "code": "force_required",
+            "reason": "Destructive.",
+            "hint": "use dry_run",
+            "diff": {"destructive": [{"kind": "agg_removal", "table": "T", "agg": "n"}]},
+        }
+    )
+    assert str(error) == "[force_required] Destructive."
+    assert error.__notes__ == ["use dry_run", "would change or drop: T.n (agg_removal)"]
+    assert pickle.loads(pickle.dumps(error)).__notes__ == error.__notes__
+    assert not hasattr(refusal("invalid_event", "m"), "__notes__")
+
+
+def test_an_unknown_feature_is_not_found_whatever_its_code():
+    error = error_of_object({"code": "internal_error", "message": "feature_not_found: missing=[]"})
+    assert type(error) is bv.NotFound
+    assert error.code == "internal_error"

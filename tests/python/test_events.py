@@ -96,7 +96,8 @@ def test_group_by_and_agg():
     group = Click.group_by("user_id", "page")
     assert isinstance(group, GroupBy)
     assert group._keys == ("user_id", "page")
-    chain = group.agg(n=bv.count(), raw={"op": "sum", "field": "n"}, odd=5)
+    with pytest.warns(UserWarning, match=r"agg\(odd=5\) is not an operator"):
+        chain = group.agg(n=bv.count(), raw={"op": "sum", "field": "n"}, odd=5)
     assert chain._kind == "aggregation"
     assert chain._key_cols == ["user_id", "page"]
     assert steps(chain)[-1] == {
@@ -245,3 +246,36 @@ def test_a_raw_chain_is_no_annotation():
         @bv.event
         def F(c: raw):
             return c
+
+
+@pytest.mark.parametrize("function", [bv.count, sum])
+def test_a_feature_that_is_a_function_is_refused(function):
+    with pytest.raises(TypeError, match=r"agg\(total=...\): expected an operator.*itself"):
+        Click.group_by("user_id").agg(total=function)
+
+
+@pytest.mark.parametrize("step", ["group_by", "select", "drop"])
+def test_steps_take_names_one_by_one(step):
+    with pytest.raises(TypeError, match=rf"{step}\('user_id', 'page'\)"):
+        getattr(Click, step)(["user_id", "page"])
+    with pytest.raises(TypeError, match=f"{step} takes names of fields"):
+        getattr(Click, step)(bv.col("user_id"))
+
+
+def test_an_upstream_that_was_not_decorated_is_named():
+    class Plain:
+        user_id: str
+
+    class Child(Click):
+        more: int
+
+    def f(e: Plain):
+        return e.filter(bv.col("n") > 1)
+
+    def g(e: Child):
+        return e.filter(bv.col("n") > 1)
+
+    with pytest.raises(TypeError, match=r"'f' parameter 'e': Plain is not an event; decorate it"):
+        bv.event(f)
+    with pytest.raises(TypeError, match=r"'g' parameter 'e': Child is not an event"):
+        bv.table(key="user_id")(g)

@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+import datetime
+
 import numpy
 import pytest
 from beava import _json
@@ -45,3 +47,28 @@ def test_features_are_sent_when_they_are_given():
     assert _json.read_request("T", "k", None) == {"table": "T", "key": "k"}
     assert _json.read_request("T", "k", []) == {"table": "T", "key": "k", "features": []}
     assert _json.read_request("T", "k", ("a",))["features"] == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "text"),
+    [
+        ({"a": 1, "at": datetime.datetime(2024, 1, 1)}, TypeError, "at: datetime .*isoformat"),
+        ({"a": {"b": [1, b"x"]}}, TypeError, r"a.b\[1\]: bytes cannot be sent"),
+        ({"x": float("nan")}, ValueError, "x: nan is not finite"),
+        (object(), TypeError, "object cannot be sent"),
+    ],
+)
+def test_what_cannot_be_sent_is_named_with_its_field(value, error, text):
+    with pytest.raises(error, match=text):
+        _json.encode(value)
+
+
+def test_text_that_is_not_unicode_is_noted_with_its_field():
+    with pytest.raises(UnicodeEncodeError) as caught:
+        _json.encode({"user": "\ud800"})
+    assert caught.value.__notes__ == ["user: not valid Unicode"]
+
+
+def test_features_are_a_list():
+    with pytest.raises(TypeError, match=r"got 'total', write \['total'\]"):
+        _json.read_request("T", "a", "total")

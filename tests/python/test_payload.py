@@ -231,7 +231,8 @@ def test_optional_fields_follow_the_chain():
 def test_an_aggregating_event_function_is_a_table_without_key():
     @bv.event
     def Agg(c: Click):
-        return c.group_by("user_id").agg(n=bv.count(), odd=5)
+        with pytest.warns(UserWarning, match="is not an operator"):
+            return c.group_by("user_id").agg(n=bv.count(), odd=5)
 
     node = _descriptor_to_node(Agg)
     assert node["output_kind"] == "table"

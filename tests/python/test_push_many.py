@@ -173,3 +173,39 @@ def test_chunks_know_where_they_begin():
         (2, ["c", "d"]),
         (4, ["e"]),
     ]
+
+
+class Frame:
+    """What a pandas frame looks like from outside: iterating it gives names of columns."""
+
+    columns = ("a",)
+
+    def to_dict(self, orient):
+        return []
+
+    def __iter__(self):
+        return iter(self.columns)
+
+
+@pytest.mark.parametrize(
+    ("rows", "text"),
+    [({"a": 1}, "which is for push"), ("ab", "got str"), (None, "NoneType"), (Frame(), "records")],
+)
+def test_rows_that_are_no_events_are_refused_whole(rows, text):
+    with bv.Engine() as engine, pytest.raises(TypeError, match=text):
+        engine.push_many("E", rows)
+
+
+def test_a_summary_is_short_to_look_at():
+    summary = PushSummary(accepted=2, last_ack_lsn=7)
+    assert repr(summary) == "<PushSummary accepted=2, refused_count=0, last_ack_lsn=7>"
+    for index in range(5):
+        summary.refuse(index + 3, bv.InvalidEvent(code="invalid_event", message="m" * 500))
+    assert "first refused: row 3, [invalid_event] mmm" in repr(summary)
+    assert len(repr(summary)) < 400
+
+
+def test_a_row_without_encoding_names_its_field(app_of):
+    with tcp_server(ack_all) as server:
+        summary = app_of(server).push_many("E", [{"a": 1, "tags": {1, 2}}])
+    assert "tags: set cannot be sent" in str(summary.refused[0].error)
