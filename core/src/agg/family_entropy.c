@@ -8,7 +8,7 @@
  * Invariants
  *   (1) A category is a text: int 1, in decimal, is the same as the string "1"; a float is its
  *       canonical text with '.' or exponent; in a numeric column a whole float is its int (W1).
- *       It is kept as the hash of that text, for nobody asks for the text itself.
+ *       It is kept as a hash, for nobody asks for the text itself.
  *   (2) At max_categories (W22) new categories are dropped, from the total as well. Folding the
  *       panes of a window adds their counts without a cap.
  *   (3) One category lies inline: `as.hash` and `count` are its own. More are a table.
@@ -150,28 +150,69 @@ add(struct entropy_state *s, uint64_t hash, uint64_t count, uint32_t max,
     return true;
 }
 
+/* The number whose text this is, in a numeric column; the text itself when it is no number's. */
+static struct value
+number_of_text(const struct value *v)
+{
+    char text[NUMBER_TEXT_MAX];
+    struct value number = value_null();
+    size_t size = 0;
+
+    if (number_parse_i64(&number.as.i64, value_slice(v))) {
+        number.kind = VALUE_I64;
+        size = number_i64(text, number.as.i64);
+    } else if (number_parse_f64(&number.as.f64, value_slice(v), true)) {
+        number.kind = VALUE_F64;
+        size = number_f64(text, number.as.f64);
+    }
+    /* Only the text that a number would have had: "1e0" and "01" are themselves. */
+    return slice_equal(slice_of(text, size), value_slice(v)) ? number : *v;
+}
+
+/* A numeric column has ints and floats, and texts only where a chain filled them in: numbers are
+ * hashed as they are, which is one to one with their texts and needs none of them. */
+static uint64_t
+category_of_number(const struct value *v)
+{
+    struct value category = *v;
+
+    if (v->kind == VALUE_STR) {
+        category = number_of_text(v);
+        /* A whole float has no text of its own here: it is the int. */
+        return identity_hash(
+            category.kind == VALUE_F64 && identity_number(category).kind != VALUE_F64 ? v
+                                                                                      : &category,
+            true);
+    }
+    if (v->kind == VALUE_F64 && v->as.f64 != v->as.f64) {
+        category.as.bits = 0x7ff8000000000000; /* all NaN are the text NaN */
+    }
+    return identity_hash(&category, true);
+}
+
 /* The hash of a value as text; 0 for what is no category. */
 static uint64_t
 category_of(const struct value *v, bool is_numeric)
 {
     char text[NUMBER_TEXT_MAX];
-    struct value number = is_numeric ? identity_number(v) : *v;
+    struct value category = *v;
 
-    switch ((enum value_kind)number.kind) {
-    case VALUE_STR:
-        return identity_hash(v, false);
+    switch ((enum value_kind)v->kind) {
     case VALUE_I64:
-        number = value_str(slice_of(text, number_i64(text, number.as.i64)));
-        return identity_hash(&number, false);
+        category = value_str(slice_of(text, is_numeric ? 0 : number_i64(text, v->as.i64)));
+        break;
     case VALUE_F64:
-        number = value_str(slice_of(text, number_f64(text, number.as.f64)));
-        return identity_hash(&number, false);
+        category = value_str(slice_of(text, is_numeric ? 0 : number_f64(text, v->as.f64)));
+        break;
     case VALUE_BOOL:
-        number = value_str(slice_text(number.as.bits != 0 ? "true" : "false"));
-        return identity_hash(&number, false);
+        category = value_str(slice_text(v->as.bits != 0 ? "true" : "false"));
+        return identity_hash(&category, false);
+    case VALUE_STR:
+        break;
     default:
         return 0;
     }
+    return is_numeric ? category_of_number(v) : identity_hash(&category, false);
 }
 
 static void

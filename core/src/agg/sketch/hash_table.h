@@ -2,6 +2,7 @@
 #ifndef BV_AGG_SKETCH_HASH_TABLE_H
 #define BV_AGG_SKETCH_HASH_TABLE_H
 
+#include <immintrin.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -31,13 +32,33 @@ hash_table_has_room(unsigned log2, uint32_t count)
     return (count + 1) * 4 <= 3u << log2;
 }
 
-/* The slot of a hash, NULL when it is not there. */
+/* Which of 32 bytes of slots begin with this hash: bits by word. */
+static inline unsigned
+hash_table_match(const uint64_t *at, unsigned words, uint64_t hash)
+{
+    const __m256i found = _mm256_cmpeq_epi64(_mm256_loadu_si256((const __m256i *)(const void *)at),
+                                             _mm256_set1_epi64x((long long)hash));
+
+    return (unsigned)_mm256_movemask_pd(_mm256_castsi256_pd(found)) & (words == 1 ? 15u : 5u);
+}
+
+/* The slot of a hash, NULL when it is not there. The four slots from home on (or the last four of
+ * the array) are looked at at once: how many of them a search passes would be a guess of the
+ * processor's, and often wrong. */
 static inline uint64_t *
 hash_table_find(uint64_t *slots, unsigned log2, unsigned words, uint64_t hash)
 {
     const size_t mask = ((size_t)1 << log2) - 1;
+    const size_t home = hash >> (64 - log2);
+    uint64_t *at = slots + (home < mask - 3 ? home : mask - 3) * words;
+    unsigned found = words == 1
+                         ? hash_table_match(at, 1, hash)
+                         : hash_table_match(at, 2, hash) | hash_table_match(at + 4, 2, hash) << 4;
 
-    for (size_t i = hash >> (64 - log2);; i = (i + 1) & mask) {
+    if (__builtin_expect(found != 0, 1)) {
+        return at + __builtin_ctz(found);
+    }
+    for (size_t i = home;; i = (i + 1) & mask) {
         uint64_t *slot = slots + i * words;
 
         if (slot[0] == hash) {

@@ -154,6 +154,25 @@ index_remove(uint32_t *index, unsigned log2, uint32_t slot)
 }
 
 static struct space_entry *
+entry_at(struct space_block *block, uint32_t slot)
+{
+    return &block->entries[(slot & ((1u << NUMBER_BITS) - 1)) - 1];
+}
+
+/* Which of eight slots have the tag: a bit each. At once, so that nothing has to be guessed. */
+static uint32_t
+match_tags(const uint32_t *slots, uint32_t wanted)
+{
+    const __m256i tags =
+        _mm256_srli_epi32(_mm256_loadu_si256((const __m256i *)(const void *)slots), NUMBER_BITS);
+    const __m256i found = _mm256_cmpeq_epi32(tags, _mm256_set1_epi32((int)(wanted >> NUMBER_BITS)));
+    const uint32_t taken = ~(uint32_t)_mm256_movemask_ps(_mm256_castsi256_ps(_mm256_cmpeq_epi32(
+        _mm256_loadu_si256((const __m256i *)(const void *)slots), _mm256_setzero_si256())));
+
+    return (uint32_t)_mm256_movemask_ps(_mm256_castsi256_ps(found)) & taken;
+}
+
+static struct space_entry *
 find(const struct space_saving *s, struct space_block *block, uint64_t hash,
      const struct space_item *item, const struct agg_heap *heap)
 {
@@ -169,10 +188,21 @@ find(const struct space_saving *s, struct space_block *block, uint64_t hash,
     const uint32_t *index = index_of(block, s->log2);
     const uint32_t mask = (2u << s->log2) - 1;
     const uint32_t wanted = slot_for(hash, 0);
+    const uint32_t home = home_of(wanted, s->log2);
 
-    for (uint32_t i = home_of(wanted, s->log2); index[i] != 0; i = (i + 1) & mask) {
+    const uint32_t start = home < mask - 7 ? home : mask - 7;
+    const uint32_t found = match_tags(index + start, wanted);
+
+    if (__builtin_expect(found != 0, 1)) {
+        struct space_entry *entry = entry_at(block, index[start + __builtin_ctz(found)]);
+
+        if (is_same(&entry->value, item, heap)) {
+            return entry;
+        }
+    }
+    for (uint32_t i = home; index[i] != 0; i = (i + 1) & mask) {
         if ((index[i] ^ wanted) >> NUMBER_BITS == 0) {
-            struct space_entry *entry = &block->entries[(index[i] & ((1u << NUMBER_BITS) - 1)) - 1];
+            struct space_entry *entry = entry_at(block, index[i]);
 
             if (is_same(&entry->value, item, heap)) {
                 return entry;
