@@ -1167,47 +1167,94 @@ def z_score(field: str, *, baseline_window: Duration, where: _Expr | None = None
 
 
 def histogram(field: str, *, buckets: list[float], where: _Expr | None = None) -> AggDescriptor:
-    """Number of values per bucket.
+    """Counts of a numeric field between given edges, an object by label.
+
+    Null, missing and everything that is no int or float is skipped; NaN is below no edge and counts
+    in the last cell.
 
     Args:
-        field: Name of the field to read.
-        buckets: Edges, strictly increasing.
-        where: Predicate; only events for which it is true are counted.
+        field: The numeric column.
+        buckets: Edges in ascending order, at most 65536 numbers: [10, 20] makes <10, 10-20 and
+            >=20.
+        where: Predicate; only events for which it is true match. None: all of them.
+
+    Returns:
+        What `agg` takes; the feature reads a list or a dict, {'all': 0} before anything has
+        contributed.
 
     Raises:
         RegistrationError: `field` is not the name of a field.
+        TypeError: `where` is not an expression.
         ValueError: A parameter is out of its range.
+
+    Example:
+        >>> feature = bv.histogram("amount", buckets=[10, 50])
     """
     return describe("histogram", field=field, buckets=buckets, where=where)
 
 
 def hour_of_day_histogram(*, where: _Expr | None = None) -> AggDescriptor:
-    """Number of events per hour of the day (UTC).
+    """Number of events in each hour of the day (UTC), a list of 24.
+
+    Every matching event counts, whatever its fields hold.
 
     Args:
-        where: Predicate; only events for which it is true are counted.
+        where: Predicate; only events for which it is true match. None: all of them.
+
+    Returns:
+        What `agg` takes; the feature reads a list or a dict, every cell 0 before anything has
+        contributed.
+
+    Raises:
+        TypeError: `where` is not an expression.
+
+    Example:
+        >>> feature = bv.hour_of_day_histogram()
     """
     return describe("hour_of_day_histogram", where=where)
 
 
 def dow_hour_histogram(*, where: _Expr | None = None) -> AggDescriptor:
-    """Number of events per hour of the week (UTC).
+    """Number of events in each hour of the week (UTC), an object of 168 like Tue-07.
+
+    Every matching event counts, whatever its fields hold.
 
     Args:
-        where: Predicate; only events for which it is true are counted.
+        where: Predicate; only events for which it is true match. None: all of them.
+
+    Returns:
+        What `agg` takes; the feature reads a list or a dict, every cell 0 before anything has
+        contributed.
+
+    Raises:
+        TypeError: `where` is not an expression.
+
+    Example:
+        >>> feature = bv.dow_hour_histogram()
     """
     return describe("dow_hour_histogram", where=where)
 
 
 def seasonal_deviation(field: str, *, where: _Expr | None = None) -> AggDescriptor:
-    """Deviation of the last value from its hour's usual one.
+    """Standard deviations between the latest value and the mean of its hour of the day (UTC), the
+    latest included; null while an hour has one value or equal ones.
+
+    Null, missing and everything that is no int or float is skipped; NaN and infinities make the
+    result of their hour null.
 
     Args:
-        field: Name of the field to read.
-        where: Predicate; only events for which it is true are counted.
+        field: The numeric column.
+        where: Predicate; only events for which it is true match. None: all of them.
+
+    Returns:
+        What `agg` takes; the feature reads a float, None before anything has contributed.
 
     Raises:
         RegistrationError: `field` is not the name of a field.
+        TypeError: `where` is not an expression.
+
+    Example:
+        >>> feature = bv.seasonal_deviation("amount")
     """
     return describe("seasonal_deviation", field=field, where=where)
 
@@ -1219,17 +1266,29 @@ def event_type_mix(
     max_categories: int = 256,
     where: _Expr | None = None,
 ) -> AggDescriptor:
-    """Share of each value of a field.
+    """Share of each category among all values, an object by category.
+
+    Strings, ints and bools count by their text; null, missing, floats and everything else is
+    skipped.
 
     Args:
-        field: Name of the field to read.
-        categories: The values to tell apart; None takes them as they come.
-        max_categories: At most this many are kept, at least 1.
-        where: Predicate; only events for which it is true are counted.
+        field: The column of strings, integers or booleans.
+        categories: The only categories to count, at most 65536. Without it all that come, up to
+            max_categories.
+        max_categories: How many categories are counted; those that come later stay in the
+            denominator.
+        where: Predicate; only events for which it is true match. None: all of them.
+
+    Returns:
+        What `agg` takes; the feature reads a list or a dict, {} before anything has contributed.
 
     Raises:
         RegistrationError: `field` is not the name of a field.
+        TypeError: `where` is not an expression.
         ValueError: A parameter is out of its range.
+
+    Example:
+        >>> feature = bv.event_type_mix("merchant")
     """
     return describe(
         "event_type_mix",
