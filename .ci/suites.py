@@ -49,7 +49,7 @@ SUITES = {
     "build": "make build",
     "c": ctest("build-tests"),
     "asan": ctest("build-asan", "-DBEAVA_SANITIZE=address,undefined", "-DCMAKE_BUILD_TYPE=Debug"),
-    # Where threads meet: the log and its writer, pages and their toucher, the server, the log lines.
+    # Where threads meet: the log and its writer, pages and their toucher, the server, log lines.
     "tsan": ctest(
         "build-tsan",
         "-DBEAVA_SANITIZE=thread",
