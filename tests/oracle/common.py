@@ -12,10 +12,9 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 
 from . import expr as language
 
@@ -24,8 +23,7 @@ PANES = 64
 NAN = ("NaN",)  # equal to itself where identity counts, never where changes do
 
 
-@dataclass(frozen=True)
-class Seen:
+class Seen(NamedTuple):
     """One event that reached the entity."""
 
     now: int
@@ -77,17 +75,31 @@ def as_float(value: Fraction | Decimal | None) -> float | None:
     return found if math.isfinite(found) else None
 
 
+UNIT = 1074  # every double is a multiple of 2^-1074
+
+
+def scaled(x: float | Fraction) -> int:
+    """A finite double in units of 2^-1074: sums of these are exact, and cheap."""
+    top, bottom = x.as_integer_ratio()
+    return (top << UNIT) // bottom
+
+
+def total(xs: Sequence[float | Fraction]) -> Fraction:
+    return Fraction(sum(map(scaled, xs)), 1 << UNIT)
+
+
 def root(value: Fraction) -> Decimal:
     """Square root to fifty digits, whatever the magnitude."""
     return (Decimal(value.numerator) / Decimal(value.denominator)).sqrt()
 
 
-def variance(xs: Sequence[Fraction]) -> Fraction | None:
+def variance(xs: Sequence[float | Fraction]) -> Fraction | None:
     """Of a sample."""
     if len(xs) < 2:
         return None
-    mean = sum(xs, Fraction(0)) / len(xs)
-    return sum(((x - mean) ** 2 for x in xs), Fraction(0)) / (len(xs) - 1)
+    n, whole = len(xs), [scaled(x) for x in xs]
+    squares = n * sum(x * x for x in whole) - sum(whole) ** 2
+    return Fraction(squares, n * (n - 1) << 2 * UNIT)
 
 
 # ---- text and identity ------------------------------------------------------------------------
@@ -133,14 +145,15 @@ def scalar_text(value: Any) -> str | None:
 
 
 def identity(value: Any, params: Params) -> tuple[str, Any]:
-    """What makes two values the same (W1): (type, value), or the number in a column of numbers."""
+    """What makes two values the same (W1): (type, value), or the number in a column of numbers.
+
+    There int and float compare exactly, so 2^53 + 1 is not the float 2^53.
+    """
     if language.is_number(value):
         declared = params.get("declared")
         if not math.isfinite(value):
             return "float", float_text(value) if value == value else NAN
-        if declared == "f64":
-            return "number", float(value)
-        if declared == "i64":
+        if declared in ("i64", "f64"):
             return "number", Fraction(value)
         return ("int", value) if isinstance(value, int) else ("float", float_text(value))
     if isinstance(value, (list, dict)):

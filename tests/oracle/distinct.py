@@ -26,7 +26,7 @@ def quantile(seen: Sequence[Seen], params: Params, query: int) -> float | None:
     return as_float(below + (above - below) * (position - math.floor(position)))
 
 
-def _order(value: Any) -> tuple[int, Any]:
+def order(value: Any) -> tuple[int, Any]:
     """str < int < float < bool, and the natural order inside a type."""
     if isinstance(value, str):
         return 0, value.encode("utf-8", "surrogateescape")
@@ -44,12 +44,10 @@ def counts(seen: Sequence[Seen], params: Params) -> list[tuple[Any, int]]:
             continue
         value = 0.0 if isinstance(value, float) and value == 0 else value
         who = identity(value, params)
-        # In a column of doubles 5 and 5.0 are one value, and it is a double (W1).
-        as_double = params.get("declared") == "f64" and who[0] == "number"
-        shown.setdefault(who, float(value) if as_double else value)
+        shown.setdefault(who, value)
         counted[who] += 1
     pairs = [(shown[who], count) for who, count in counted.items()]
-    return sorted(pairs, key=lambda pair: (-pair[1], _order(pair[0])))
+    return sorted(pairs, key=lambda pair: (-pair[1], order(pair[0])))
 
 
 def top_k(seen: Sequence[Seen], params: Params, query: int) -> list[dict[str, Any]]:
@@ -61,16 +59,20 @@ def bloom_member(seen: Sequence[Seen], params: Params, query: int) -> bool:
     return any(scalar_text(value) is not None for value in values(seen, params))
 
 
-def categories(seen: Sequence[Seen], params: Params) -> Counter[str]:
-    """By text; the cap counts for each pane alone (4.6, W22)."""
+def categories(seen: Sequence[Seen], params: Params) -> Counter[Any]:
+    """By text, numbers of a column of numbers by value (W1); the cap counts for each pane alone
+    (4.6, W22)."""
     most = params.get("max_categories", 1024)
-    panes: dict[int, Counter[str]] = {}
+    panes: dict[int, Counter[Any]] = {}
     for one in seen:
         for value in values([one], params):
-            text = scalar_text(value)
+            if scalar_text(value) is None:
+                continue
+            who = identity(value, params)
+            category = who if who[0] == "number" else scalar_text(value)
             pane = panes.setdefault(one.pane, Counter())
-            if text is not None and (text in pane or len(pane) < most):
-                pane[text] += 1
+            if category in pane or len(pane) < most:
+                pane[category] += 1
     return sum(panes.values(), Counter())
 
 

@@ -93,6 +93,18 @@ def distance_from_home(seen: Sequence[Seen], params: Params, query: int) -> floa
     return haversine(found[-1], home)
 
 
+def equal_homes(found: Sequence[Point]) -> list[float]:
+    """The distance from home on either cut, where they keep the longitudes together alike."""
+    lons = [lon for _, lon in found]
+    if not found or not max(abs(x) for point in found for x in point) < 1e150:
+        return []
+    pushed, east = lons, [x + 360 if x < 0 else x for x in lons]
+    if not math.isclose(_variance(pushed), _variance(east), rel_tol=1e-8, abs_tol=1e-8):
+        return []
+    lat = _mean([lat for lat, _ in found])
+    return [haversine(found[-1], (lat, _mean(cut))) for cut in (pushed, east)]
+
+
 OPERATORS: dict[str, Callable[[Sequence[Seen], Params, int], Any]] = {
     f.__name__: f for f in (geo_velocity, geo_distance, geo_spread, distance_from_home)
 }

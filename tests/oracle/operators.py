@@ -18,12 +18,11 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from fractions import Fraction
 from typing import Any
 
 from . import agreement, buffer, decay, distinct, geo, recency, shape, velocity
 from . import expr as language
-from .common import PANES, Params, Seen, scalar_text
+from .common import PANES, Params, Seen, as_float, scalar_text, total, variance
 from .common import float_text as float_text
 
 Row = dict[str, Any]
@@ -122,35 +121,25 @@ def numbers(values: Sequence[Any]) -> list[int | float]:
     return [v for v in values if language.is_number(v)]
 
 
-def _finite(value: Fraction) -> float | None:
-    try:
-        return float(value)
-    except OverflowError:
-        return None
-
-
-def _exact(values: Sequence[int | float]) -> list[Fraction] | None:
-    """The doubles of the values as fractions, None when one is not finite."""
-    doubles = [float(v) for v in values]
-    return [Fraction(v) for v in doubles] if all(map(math.isfinite, doubles)) else None
+def _finite_numbers(values: Sequence[Any]) -> list[float] | None:
+    """The doubles of the values, None when one is not finite."""
+    doubles = [float(v) for v in numbers(values)]
+    return doubles if all(map(math.isfinite, doubles)) else None
 
 
 def op_sum(values: Sequence[Any]) -> float | None:
-    exact = _exact(numbers(values))
-    return _finite(sum(exact, Fraction(0))) if exact else None
+    xs = _finite_numbers(values)
+    return as_float(total(xs)) if xs else None
 
 
 def op_mean(values: Sequence[Any]) -> float | None:
-    exact = _exact(numbers(values))
-    return _finite(sum(exact, Fraction(0)) / len(exact)) if exact else None
+    xs = _finite_numbers(values)
+    return as_float(total(xs) / len(xs)) if xs else None
 
 
 def op_var(values: Sequence[Any]) -> float | None:
-    exact = _exact(numbers(values))
-    if exact is None or len(exact) < 2:
-        return None
-    mean = sum(exact, Fraction(0)) / len(exact)
-    return _finite(sum(((x - mean) ** 2 for x in exact), Fraction(0)) / (len(exact) - 1))
+    xs = _finite_numbers(values)
+    return as_float(variance(xs)) if xs else None
 
 
 def op_std(values: Sequence[Any]) -> float | None:
@@ -232,6 +221,8 @@ class Feature:
     window: int | None
     where: Any  # a tree of the language, None without
     since: int = 0  # the first push it sees: a feature that is added later starts empty
+    # What `where` said of a row that was looked at before; the row is kept, or its id would not be
+    judged: dict[int, tuple[Mapping[str, Any], bool]] = field(default_factory=dict, repr=False)
 
     def pane(self, now: int) -> int:
         """Start of the pane of an event (3.3)."""
@@ -239,18 +230,23 @@ class Feature:
         return now // length * length
 
     def matches(self, row: Mapping[str, Any]) -> bool:
-        return self.where is None or language.evaluate(self.where, row) is True
+        if self.where is None:
+            return True
+        if id(row) not in self.judged:
+            self.judged[id(row)] = row, language.evaluate(self.where, row) is True
+        return self.judged[id(row)][1]
 
     def seen(self, arrivals: Sequence[Arrival], query: int) -> list[Seen]:
         """What counts at the query, oldest first (3.4)."""
-        found = [
-            Seen(a.now, a.row, self.matches(a.row), self.pane(a.now) if self.window else 0)
-            for a in arrivals
-            if a.number >= self.since
+        known = (a for a in arrivals if a.number >= self.since)
+        if self.window is None:
+            return [Seen(a.now, a.row, self.matches(a.row)) for a in known]
+        found = ((a, self.pane(a.now)) for a in known)
+        return [
+            Seen(a.now, a.row, self.matches(a.row), pane)
+            for a, pane in found
+            if self.op in _TAKE_ALL or 0 <= query - pane < self.window
         ]
-        if self.window is None or self.op in _TAKE_ALL:
-            return found
-        return [one for one in found if 0 <= query - one.pane < self.window]
 
     def value(self, seen: Sequence[Seen], query: int) -> Any:
         """The value over what counts."""

@@ -9,7 +9,18 @@ from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Any
 
-from .common import Params, Seen, as_float, doubles, is_poisoned, language, numbers, root, variance
+from .common import (
+    Params,
+    Seen,
+    as_float,
+    doubles,
+    is_poisoned,
+    language,
+    numbers,
+    root,
+    total,
+    variance,
+)
 from .decay import CONTEXT
 
 HOUR = 3_600_000
@@ -22,7 +33,7 @@ def score(x: Fraction, xs: Sequence[Fraction]) -> float | None:
     if not spread:
         return None
     with decimal.localcontext(CONTEXT):
-        above = x - sum(xs, Fraction(0)) / len(xs)
+        above = x - total(xs) / len(xs)
         return as_float(
             decimal.Decimal(above.numerator) / decimal.Decimal(above.denominator) / root(spread)
         )
