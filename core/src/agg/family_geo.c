@@ -86,7 +86,9 @@ haversine(double from, double to)
     if (BV_UNLIKELY(!(fabs(angle) <= 180))) {
         /* The short way, and exact for points close by on either side of the antimeridian. */
         angle = (to - copysign(180, to)) - (from - copysign(180, from));
-        angle = fabs(angle) <= 180 ? angle : remainder(angle, 360);
+        if (!(fabs(angle) <= 180)) {
+            angle = remainder(remainder(to, 360) - remainder(from, 360), 360);
+        }
     }
     const double sine = sin_degrees(angle / 2);
 

@@ -299,6 +299,17 @@ test_coordinates_of_any_size_stay_on_the_sphere(void **state)
 }
 
 static void
+test_opposite_ends_of_the_range_are_some_distance_apart(void **state)
+{
+    const struct place places[] = {
+        {0, 0, 1.7e308}, {0, 0, -1.7e308}, {0, 1.7e308, 0}, {0, -1.7e308, 0}};
+    const struct value v = value_of("geo_distance", "{}", places, 4);
+
+    assert_int_equal(v.kind, VALUE_F64);
+    assert_true(v.as.f64 > 0 && v.as.f64 < 3 * 20015.1);
+}
+
+static void
 test_time_that_goes_back_makes_no_speed(void **state)
 {
     const struct place places[] = {{5000, 0, 0}, {4000, 0, 1}, {4000, 0, 2}};
@@ -500,6 +511,7 @@ main(void)
         cmocka_unit_test(test_a_row_without_two_numbers_is_ignored),
         cmocka_unit_test(test_what_is_not_finite_never_shows),
         cmocka_unit_test(test_coordinates_of_any_size_stay_on_the_sphere),
+        cmocka_unit_test(test_opposite_ends_of_the_range_are_some_distance_apart),
         cmocka_unit_test(test_time_that_goes_back_makes_no_speed),
         cmocka_unit_test(test_home_is_the_mean_of_the_last_samples),
         cmocka_unit_test(test_equal_points_are_exactly_at_home),
