@@ -21,6 +21,8 @@ static const struct {
     {"decay", &family_decay},
     {"velocity", &family_velocity},
     {"deviation", &family_deviation},
+    {"shape", &family_shape},
+    {"season", &family_season},
     {"buffer", &family_buffer},
     {"geo", &family_geo},
     {"distinct", &family_distinct},

@@ -17,6 +17,8 @@ extern const struct agg_family family_recency;
 extern const struct agg_family family_decay;
 extern const struct agg_family family_velocity;
 extern const struct agg_family family_deviation;
+extern const struct agg_family family_shape;
+extern const struct agg_family family_season;
 extern const struct agg_family family_buffer;
 extern const struct agg_family family_geo;
 extern const struct agg_family family_distinct;
