@@ -194,7 +194,8 @@ write_params(struct buf *out, const struct agg_op *op)
     for (unsigned i = 0; i < op->param_count; i++) {
         const struct agg_param *param = &op->params[i];
 
-        if (param->type == AGG_PARAM_FIELD || param->type == AGG_PARAM_INT || param->is_required) {
+        if (param->type == AGG_PARAM_FIELD || param->type == AGG_PARAM_INT ||
+            param->type == AGG_PARAM_LIST || param->is_required) {
             buf_printf(out, ",'%s':%s", param->name, samples[param->type]);
         }
     }
