@@ -141,7 +141,7 @@ class Server:
         started = time.perf_counter()
         command = [sys.executable, "-m", "beava", "serve", "--data-dir", str(data_dir)]
         self.process = subprocess.Popen(
-            [*command, "--http-addr", "127.0.0.1:0", "--tcp-addr", "127.0.0.1:0"],
+            [*command, "--http-addr=127.0.0.1:0", "--tcp-addr=127.0.0.1:0", "--log-format=json"],
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         )

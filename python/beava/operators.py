@@ -286,9 +286,11 @@ def ratio(*, window: Duration | None = None, where: _Expr | None = None) -> AggD
 def n_unique(
     field: str, *, window: Duration | None = None, where: _Expr | None = None
 ) -> AggDescriptor:
-    """Number of different values: exact up to 1024, beyond with a standard error of 1.6 %.
+    """Number of different values of a field.
 
     Null and missing are skipped; every other value counts, NaN and lists as well.
+
+    exact up to 1024 different values, beyond with a standard error of 1.63 %
 
     Args:
         field: The column.
@@ -313,10 +315,12 @@ def n_unique(
 def quantile(
     field: str, *, q: float, window: Duration | None = None, where: _Expr | None = None
 ) -> AggDescriptor:
-    """The value below which a share q of the values lies: exact and interpolated up to 256 values,
-    within 1 % beyond.
+    """The value below which a share q of the values lies, interpolated between ranks.
 
     Null, missing, NaN, infinities and everything that is no int or float is skipped.
+
+    exact up to 256 values; beyond, within 1 % of the value at that rank while the values take no
+    more than 2048 buckets (17 decades, or any outliers)
 
     Args:
         field: The numeric column.
@@ -342,10 +346,12 @@ def quantile(
 def top_k(
     field: str, *, k: int, window: Duration | None = None, where: _Expr | None = None
 ) -> AggDescriptor:
-    """The k most frequent values with their counts: exact up to 1024 different values, beyond too
-    high by 1/1024 of all events at most.
+    """The k most frequent values with their counts, most frequent first.
 
     Strings, numbers and booleans count; everything else is skipped.
+
+    exact up to 1024 different values; beyond, a count is never too low and too high by 1/1024 of
+    all values at most
 
     Args:
         field: The column.

@@ -234,6 +234,9 @@ def test_the_library_says_which_interface_it_is() -> None:
 TESTED_THROUGH = {
     "api.c": "tests/property and tests/python/test_engine.py",
     "server/main.c": "tests/e2e",
+    "agg/family_season.c": "tests/core/agg/test_family_shape.c",
+    "agg/latest.c": "tests/core/agg/test_family_velocity.c",
+    "agg/text_counts.c": "tests/core/agg/test_family_shape.c",
     "net/conn_output.c": "tests/core/net/test_conn.c",
     "net/net.c": "tests/core/net/test_framed.c and tests/core/net/test_http.c",
     "server/boot.c": "tests/e2e",

@@ -16,18 +16,10 @@ static const struct {
     const char *name; /* its heading in the reference */
     const struct agg_family *rows;
 } families[] = {
-    {"basic", &family_basic},
-    {"recency", &family_recency},
-    {"decay", &family_decay},
-    {"velocity", &family_velocity},
-    {"deviation", &family_deviation},
-    {"shape", &family_shape},
-    {"season", &family_season},
-    {"buffer", &family_buffer},
-    {"geo", &family_geo},
-    {"distinct", &family_distinct},
-    {"quantile", &family_quantile},
-    {"entropy", &family_entropy},
+    {"basic", &family_basic},       {"recency", &family_recency},     {"decay", &family_decay},
+    {"velocity", &family_velocity}, {"deviation", &family_deviation}, {"shape", &family_shape},
+    {"season", &family_season},     {"buffer", &family_buffer},       {"geo", &family_geo},
+    {"distinct", &family_distinct}, {"quantile", &family_quantile},   {"entropy", &family_entropy},
 };
 
 #define FAMILY_COUNT (sizeof families / sizeof families[0])

@@ -768,10 +768,10 @@ static const struct agg_param bloom_params[] = {
 
 static const struct agg_op distinct_ops[] = {
     {.name = "n_unique",
-     .summary = "Number of different values: exact up to 1024, beyond with a standard error of "
-                "1.6 %.",
+     .summary = "Number of different values of a field.",
      .nulls = "Null and missing are skipped; every other value counts, NaN and lists as well.",
      .empty = "0",
+     .error_bound = "exact up to 1024 different values, beyond with a standard error of 1.63 %",
      .params = distinct_params,
      .param_count = 1,
      .input_count = 1,
@@ -781,10 +781,11 @@ static const struct agg_op distinct_ops[] = {
      .use_count = 1,
      .read = distinct_read},
     {.name = "top_k",
-     .summary = "The k most frequent values with their counts: exact up to 1024 different values, "
-                "beyond too high by 1/1024 of all events at most.",
+     .summary = "The k most frequent values with their counts, most frequent first.",
      .nulls = SCALARS_ONLY,
      .empty = "[]",
+     .error_bound = "exact up to 1024 different values; beyond, a count is never too low and too "
+                    "high by 1/1024 of all values at most",
      .params = frequent_params,
      .param_count = sizeof frequent_params / sizeof frequent_params[0],
      .input_count = 1,

@@ -422,6 +422,7 @@ static const struct agg_op entropy_ops[] = {
      .params = entropy_params,
      .param_count = sizeof entropy_params / sizeof entropy_params[0],
      .input_count = 1,
+     .reads_text = true,
      .window = AGG_WINDOW_HONOURED,
      .output = AGG_OUTPUT_F64,
      .uses = {{AGG_MATCHING, {&entropy_accumulator}}},

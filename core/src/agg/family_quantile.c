@@ -622,10 +622,11 @@ static const struct agg_param quantile_params[] = {
 
 static const struct agg_op quantile_ops[] = {
     {.name = "quantile",
-     .summary = "The value below which a share q of the values lies: exact and interpolated up to "
-                "256 values, within 1 % beyond.",
+     .summary = "The value below which a share q of the values lies, interpolated between ranks.",
      .nulls = "Null, missing, NaN, infinities and everything that is no int or float is skipped.",
      .empty = "null",
+     .error_bound = "exact up to 256 values; beyond, within 1 % of the value at that rank while "
+                    "the values take no more than 2048 buckets (17 decades, or any outliers)",
      .params = quantile_params,
      .param_count = sizeof quantile_params / sizeof quantile_params[0],
      .input_count = 1,

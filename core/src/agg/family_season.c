@@ -262,7 +262,9 @@ seasonal_update(void *state, const void *config, const struct value *const *inpu
     }
     moments_add(&seasonal_moments(s, moment->heap)[seasonal_rank(s, hour)], x);
     s->latest = x;
-    s->latest_hour = (uint8_t)hour;
+    if (s->latest_hour != hour) {
+        s->latest_hour = (uint8_t)hour; /* else the next load of both fields waits for this store */
+    }
 }
 
 static void

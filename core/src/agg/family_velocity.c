@@ -493,6 +493,12 @@ is_changes_key(const struct stored_value *stored)
     return stored->kind != VALUE_LIST && stored->kind != VALUE_MAP;
 }
 
+static bool
+is_scalar(uint8_t kind)
+{
+    return kind == VALUE_I64 || kind == VALUE_F64 || kind == VALUE_BOOL;
+}
+
 static void
 changes_update(void *state, const void *config, const struct value *const *inputs,
                const struct agg_moment *moment)
@@ -502,6 +508,14 @@ changes_update(void *state, const void *config, const struct value *const *input
     uint64_t hash = 0;
 
     if (inputs[0]->kind == VALUE_NULL) {
+        return;
+    }
+    /* A scalar after one of its kind takes its place; the first change of a pane goes below. */
+    if (last->kind == inputs[0]->kind && is_scalar(last->kind) &&
+        (s->state.n != 0 || !changes_in_pane(config))) {
+        s->state.n += last->kind == VALUE_F64 ? last->as.f64 != inputs[0]->as.f64
+                                              : last->as.bits != inputs[0]->as.bits;
+        last->as.bits = inputs[0]->as.bits;
         return;
     }
     const struct value v = changes_key(inputs[0], &hash);

@@ -37,10 +37,10 @@ moments_join(struct moments_state *a, const struct moments_state *b)
     const double distance = b->mean - a->mean;
     const double na = (double)a->n;
     const double nb = (double)b->n;
-    const double n = na + nb;
+    const double share = nb / (na + nb); /* the only division, and no sum waits for it */
 
-    a->m2 += b->m2 + distance * distance * (na * nb / n);
-    a->mean += distance * (nb / n);
+    a->m2 += b->m2 + distance * distance * (na * share);
+    a->mean += distance * share;
     a->n += b->n;
 }
 

@@ -173,6 +173,7 @@ struct agg_op {
     const struct agg_param *params; /* field included; window and where are common to all */
     unsigned param_count;
     unsigned input_count; /* columns: 0, 1 or 2 */
+    bool reads_text;      /* makes floats of texts too: no warning about a column that holds some */
     /* Unset: the params of type AGG_PARAM_FIELD, in order. */
     struct agg_column columns[AGG_INPUTS_MAX];
     enum agg_window_rule window;

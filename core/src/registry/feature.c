@@ -151,6 +151,7 @@ check_column(const struct judge *judge, const struct agg_param *param)
         report_warning(site->report, "rows of this table never have column '%s': it reads as null",
                        bv_error_quote(value_slice(v)));
     } else if (judge->op->output == AGG_OUTPUT_F64 && judge->op->input_count == 1 &&
+               !judge->op->reads_text &&
                (column->column.type == FIELD_STR || column->column.type == FIELD_BOOL ||
                 column->column.type == FIELD_BYTES)) {
         /* An operator of one column whose result is a float reads numbers. */

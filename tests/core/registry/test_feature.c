@@ -263,6 +263,21 @@ test_coordinates_are_found_under_either_name_or_none(void **state)
     world_deinit(&world);
 }
 
+static void
+test_an_operator_that_makes_floats_of_texts_is_not_warned_about(void **state)
+{
+    struct world world;
+
+    world_init(&world);
+    world_expect_ok(&world, FORCED("{'kind':'event','name':'Tx','schema':{'fields':{"
+                                   "'page':'str','user_id':'str'}}}," TABLE(
+                                       "T", "'f':{'op':'entropy','params':{'field':'page'}}")));
+    const struct value *warnings = value_find(&world.reply, "warnings");
+
+    assert_true(warnings == NULL || warnings->length == 0);
+    world_deinit(&world);
+}
+
 int
 main(void)
 {
@@ -274,6 +289,7 @@ main(void)
         cmocka_unit_test(test_a_feature_is_resolved_to_nodes_window_and_predicate),
         cmocka_unit_test(test_every_operator_of_the_catalogue_registers),
         cmocka_unit_test(test_coordinates_are_found_under_either_name_or_none),
+        cmocka_unit_test(test_an_operator_that_makes_floats_of_texts_is_not_warned_about),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

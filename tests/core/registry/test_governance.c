@@ -22,7 +22,6 @@ test_ops_without_a_bound_are_refused_by_name_and_parameter(void **state)
         {"{'op':'time_since_last_n'}", "`time_since_last_n`", "`n`"},
         {"{'op':'most_recent_n','params':null}", "`most_recent_n`", "`n`"},
         {"{'op':'reservoir_sample','params':{'k':5}}", "`reservoir_sample`", "`samples`"},
-        {"{'op':'reservoir_sample','params':{'samples':5,'window':60}}", "`reservoir_sample`", ""},
         {"{'op':'nobody_knows_me'}", "`nobody_knows_me`", ""},
     };
     struct world world;
@@ -53,9 +52,14 @@ test_a_window_string_of_any_kind_is_bound_enough_for_governance(void **state)
         &world,
         NODES(TX "," TABLE("T", "'f':{'op':'avg','params':{'field':'amount','window':'1h'}}")),
         "aggregation_unknown_op", "nodes[1].ops[0].agg.f.op", "avg");
-    world_expect_refusal(&world,
-                         NODES(TX "," TABLE("T", "'f':{'op':'lag','params':{'window':'x'}}")),
-                         "aggregation_unknown_op", "nodes[1].ops[0].agg.f.op", "'lag'");
+    world_expect_refusal(
+        &world, NODES(TX "," TABLE("T", "'f':{'op':'lag','params':{'field':'n','window':'x'}}")),
+        "aggregation_unknown_field", "nodes[1].ops[0].agg.f.params.n", "`lag`");
+    world_expect_refusal(
+        &world,
+        NODES(TX
+              "," TABLE("T", "'f':{'op':'reservoir_sample','params':{'samples':5,'window':60}}")),
+        "aggregation_invalid_window", "nodes[1].ops[0].agg.f.params.window", "lifetime");
     world_deinit(&world);
 }
 
