@@ -480,6 +480,7 @@ static const struct agg_op deviation_ops[] = {
      .params = outlier_params,
      .param_count = 2,
      .input_count = 1,
+     .reads_numbers = true,
      .window = AGG_WINDOW_HONOURED,
      .output = AGG_OUTPUT_I64,
      .uses = {{AGG_MATCHING, {&outliers_accumulator}}},

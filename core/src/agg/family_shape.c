@@ -617,9 +617,11 @@ static const struct agg_op shape_ops[] = {
      .nulls = "Null, missing and everything that is no int or float is skipped; NaN is below no "
               "edge and counts in the last cell.",
      .empty = "{\"all\":0}",
+     .empty_varies = true,
      .params = histogram_params,
      .param_count = 2,
      .input_count = 1,
+     .reads_numbers = true,
      .window = AGG_WINDOW_REFUSED,
      .output = AGG_OUTPUT_STR,
      .uses = {{AGG_MATCHING, {&histogram_accumulator}}},

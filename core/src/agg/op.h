@@ -169,11 +169,13 @@ struct agg_op {
     const char *summary;            /* one sentence */
     const char *nulls;              /* null, missing, NaN and wrong-typed values: one sentence */
     const char *empty;              /* JSON text read when nothing has contributed */
+    bool empty_varies;              /* with the parameters, as a first state of one use shows */
     const char *error_bound;        /* how far off it may read: one sentence; NULL: exact */
     const struct agg_param *params; /* field included; window and where are common to all */
     unsigned param_count;
     unsigned input_count; /* columns: 0, 1 or 2 */
     bool reads_text;      /* makes floats of texts too: no warning about a column that holds some */
+    bool reads_numbers;   /* though its result is no float: warns about a column of texts */
     /* Unset: the params of type AGG_PARAM_FIELD, in order. */
     struct agg_column columns[AGG_INPUTS_MAX];
     enum agg_window_rule window;

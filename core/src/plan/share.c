@@ -80,17 +80,39 @@ group_for(uint32_t *out, struct share *share, uint64_t window_ms)
     return BV_OK;
 }
 
+/* The parameters that shape the state, in the layout's arena. */
+static enum bv_status
+prepare_config(struct plan_step *out, struct share *share, const struct resolved_feature *feature)
+{
+    const struct agg_accumulator *accumulator = out->accumulator;
+
+    out->config_size = accumulator->config_size_of != NULL
+                           ? accumulator->config_size_of(feature->params)
+                           : accumulator->config_size;
+    if (out->config_size == 0) {
+        return BV_OK;
+    }
+    void *config = arena_alloc(&share->layout->arena, out->config_size);
+
+    if (config == NULL) {
+        return no_memory(share);
+    }
+    memset(config, 0, out->config_size);
+    const enum bv_status status = accumulator->configure(config, feature->params, share->err);
+
+    if (status == BV_OK && accumulator->configure_types != NULL) {
+        accumulator->configure_types(config, out->input_types);
+    }
+    out->config = config;
+    return status;
+}
+
 /* The step as it would be added: identity in share->text, config in the layout's arena. */
 static enum bv_status
 describe(struct plan_step *out, struct share *share, const struct resolved_feature *feature,
          const struct agg_use *use, const struct agg_accumulator *accumulator)
 {
-    uint8_t *config = NULL;
-
     *out = (struct plan_step){.accumulator = accumulator};
-    out->config_size = accumulator->config_size_of != NULL
-                           ? accumulator->config_size_of(feature->params)
-                           : accumulator->config_size;
     out->predicate = use->scope == AGG_EVERY ? EXPR_NODE_NONE : feature->where;
     out->is_judged = use->scope == AGG_JUDGED;
     out->sees_window = (accumulator->flags & AGG_SEES_WINDOW) != 0 && feature->window_ms != 0;
@@ -113,20 +135,14 @@ describe(struct plan_step *out, struct share *share, const struct resolved_featu
         buf_text(&share->text, out->is_judged ? " judged " : " where ");
         expr_graph_text(&share->text, share->graph, out->predicate);
     }
-    if (out->config_size != 0) {
-        config = arena_alloc(&share->layout->arena, out->config_size);
-        if (config == NULL) {
-            return no_memory(share);
-        }
-        memset(config, 0, out->config_size);
-        enum bv_status status = accumulator->configure(config, feature->params, share->err);
+    enum bv_status status = prepare_config(out, share, feature);
 
-        if (status != BV_OK) {
-            return status;
-        }
-        if (accumulator->configure_types != NULL) {
-            accumulator->configure_types(config, out->input_types);
-        }
+    if (status != BV_OK) {
+        return status;
+    }
+    if (out->config_size != 0) {
+        const uint8_t *config = out->config;
+
         buf_text(&share->text, " with ");
         for (unsigned i = 0; i < out->config_size; i++) {
             buf_printf(&share->text, "%02x", config[i]);
@@ -135,7 +151,6 @@ describe(struct plan_step *out, struct share *share, const struct resolved_featu
     if (share->since != 0) {
         buf_printf(&share->text, " since %llu", (unsigned long long)share->since);
     }
-    out->config = config;
     out->identity = buf_slice(&share->text);
     return share->text.failed ? no_memory(share) : BV_OK;
 }
@@ -303,6 +318,33 @@ empty_value(const char *text, struct arena *arena)
     return json_parse(&value, slice_text(text), 4, arena, NULL) == BV_OK ? value : value_null();
 }
 
+/* The same where it depends on the parameters: what the operator reads of a state that has seen
+ * nothing. */
+static enum bv_status
+initial_value(struct value *out, struct share *share, const struct resolved_feature *feature,
+              struct arena *arena)
+{
+    struct agg_reading reading = {.params = feature->params, .window_ms = feature->window_ms};
+    struct plan_step step = {.accumulator = feature->op->uses[0].any_of[0]};
+    const enum bv_status status = prepare_config(&step, share, feature);
+
+    if (status != BV_OK) {
+        return status;
+    }
+    void *state =
+        arena_alloc(arena, step.accumulator->state_size(step.config, step.input_types[0]));
+
+    if (state == NULL) {
+        return no_memory(share);
+    }
+    step.accumulator->init(state, step.config);
+    reading.accumulators[0] = step.accumulator;
+    reading.states[0] = state;
+    reading.configs[0] = step.config;
+    feature->op->read(out, &reading, arena);
+    return BV_OK;
+}
+
 enum bv_status
 share_table(struct plan_table *out, const struct resolved_table *table,
             const struct expr_graph *graph, const struct plan_table *before, uint64_t version,
@@ -334,7 +376,9 @@ share_table(struct plan_table *out, const struct resolved_table *table,
         for (unsigned k = 0; k < feature->input_count; k++) {
             out->features[i].is_blind |= feature->inputs[k] == EXPR_NODE_NONE;
         }
-        if (out->features[i].is_blind) {
+        if (out->features[i].is_blind && feature->op->empty_varies) {
+            status = initial_value(&out->features[i].empty, &share, feature, arena);
+        } else if (out->features[i].is_blind) {
             out->features[i].empty = empty_value(feature->op->empty, arena);
         }
     }

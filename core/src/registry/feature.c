@@ -89,6 +89,13 @@ column_of(const struct judge *judge, const struct agg_param *param)
     return NULL;
 }
 
+/* What a feature reads to which nothing contributes, as far as the row can say. */
+static const char *
+empty_text(const struct agg_op *op)
+{
+    return op->empty_varies ? "its empty value" : op->empty;
+}
+
 /* A column that is named some other way, or by its fallback, is fine; for each column the first of
  * its names speaks. */
 static void
@@ -100,7 +107,7 @@ warn_unnamed(const struct judge *judge, const struct agg_param *param)
     if (column == NULL) {
         path_of(judge, "", "");
         report_warning(report, "`%s` without `%s` never has a value: it always reads %s",
-                       judge->op->name, param->name, judge->op->empty);
+                       judge->op->name, param->name, empty_text(judge->op));
         return;
     }
     if (strcmp(column->params[0], param->name) != 0 ||
@@ -150,15 +157,16 @@ check_column(const struct judge *judge, const struct agg_param *param)
     if (column->is_absent) {
         report_warning(site->report, "rows of this table never have column '%s': it reads as null",
                        bv_error_quote(value_slice(v)));
-    } else if (judge->op->output == AGG_OUTPUT_F64 && judge->op->input_count == 1 &&
-               !judge->op->reads_text &&
+    } else if (((judge->op->output == AGG_OUTPUT_F64 && judge->op->input_count == 1 &&
+                 !judge->op->reads_text) ||
+                judge->op->reads_numbers) &&
                (column->column.type == FIELD_STR || column->column.type == FIELD_BOOL ||
                 column->column.type == FIELD_BYTES)) {
-        /* An operator of one column whose result is a float reads numbers. */
-        report_warning(site->report,
-                       "`%s` reads numbers, column '%s' is of type %s: it always reads %s",
-                       judge->op->name, bv_error_quote(value_slice(v)),
-                       field_type_name((enum field_type)column->column.type), judge->op->empty);
+        /* An operator of one column whose result is a float reads numbers, or its row says so. */
+        report_warning(
+            site->report, "`%s` reads numbers, column '%s' is of type %s: it always reads %s",
+            judge->op->name, bv_error_quote(value_slice(v)),
+            field_type_name((enum field_type)column->column.type), empty_text(judge->op));
     }
     return false;
 }

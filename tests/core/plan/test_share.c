@@ -135,6 +135,57 @@ test_a_feature_without_its_column_is_blind(void **state)
     fixture_deinit(&f);
 }
 
+/* A histogram of nothing still has all its cells. */
+static void
+test_an_empty_value_that_depends_on_parameters_is_read(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    fixture_init(&f);
+    fixture_compile(&f, FEATURE_OF("h", "histogram", "\"buckets\":[10,20]"));
+    const struct plan_feature *feature = &fixture_table(&f)->features[0];
+
+    assert_true(feature->is_blind);
+    assert_int_equal(feature->empty.kind, VALUE_MAP);
+    assert_int_equal(feature->empty.length, 3);
+    assert_int_equal(value_find(&feature->empty, "10-20")->as.i64, 0);
+    assert_int_equal(value_find(&feature->empty, ">=20")->as.i64, 0);
+    assert_int_equal(fixture_accumulators(&f), 0);
+    fixture_deinit(&f);
+}
+
+/* z_score adds the latest number to what var, std and mean keep, or reads what others keep of it.
+ */
+static void
+test_scores_share_moments_and_the_latest_number(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    fixture_init(&f);
+    fixture_compile(
+        &f, FEATURE_OF("a", "z_score", AMOUNT) "," FEATURE_OF("b", "var", AMOUNT) "," FEATURE_OF(
+                "c", "std", AMOUNT) "," FEATURE_OF("d", "mean", AMOUNT));
+    assert_int_equal(fixture_accumulators(&f), 2);
+    fixture_deinit(&f);
+    fixture_init(&f);
+    fixture_compile(&f, FEATURE_OF("a", "z_score", AMOUNT) "," FEATURE_OF(
+                            "b", "delta_from_prev", AMOUNT) "," FEATURE_OF("c", "std", AMOUNT));
+    assert_int_equal(fixture_accumulators(&f), 2);
+    fixture_deinit(&f);
+    fixture_init(&f);
+    fixture_compile(&f, FEATURE_OF("a", "trend", AMOUNT) "," FEATURE_OF(
+                            "b", "trend_residual", AMOUNT) "," FEATURE_OF("c", "z_score", AMOUNT));
+    assert_int_equal(fixture_accumulators(&f), 3);
+    fixture_deinit(&f);
+    fixture_init(&f);
+    fixture_compile(&f,
+                    FEATURE("a", "hour_of_day_histogram") "," FEATURE("b", "dow_hour_histogram"));
+    assert_int_equal(fixture_accumulators(&f), 1);
+    fixture_deinit(&f);
+}
+
 int
 main(void)
 {
@@ -146,6 +197,8 @@ main(void)
         cmocka_unit_test(test_what_was_there_keeps_its_accumulators),
         cmocka_unit_test(test_new_features_share_only_with_new_ones),
         cmocka_unit_test(test_a_feature_without_its_column_is_blind),
+        cmocka_unit_test(test_an_empty_value_that_depends_on_parameters_is_read),
+        cmocka_unit_test(test_scores_share_moments_and_the_latest_number),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
