@@ -60,7 +60,7 @@ SUITES = {
     "architecture": pytest("tests/architecture"),
     "golden": pytest("tests/golden"),
     "python": pytest("tests/python"),
-    "property": pytest("tests/property"),
+    "property": pytest("tests/oracle tests/property"),
     "e2e": pytest("tests/e2e"),
     "compat": pytest("tests/compat"),
     "docs": pytest("tests/docs"),

@@ -306,11 +306,10 @@ def _distance_slack(distance: float, angle: float) -> float:
 
 
 def distances(params: Params, got: Any, want: Any, context: Context) -> bool:
-    """Between coordinates whose difference is no double there is no distance."""
     found = [point for _, point in geo.points(context.seen, params)]
     angle = _angle(params, context)
     slack = sum(_distance_slack(geo.haversine(a, b), angle) for a, b in pairwise(found))
-    return near(got, want, slack, _largest(found) * 4 > HUGE)
+    return near(got, want, slack)
 
 
 def _largest(found: Sequence[geo.Point]) -> Fraction:

@@ -9,7 +9,7 @@ from decimal import Decimal
 from itertools import pairwise
 from typing import Any
 
-from .common import Params, Seen, matching, numbers, values
+from .common import Params, Seen, doubles, matching, values
 from .recency import last_n
 from .shape import DAY, HOUR
 
@@ -29,9 +29,9 @@ def histogram(seen: Sequence[Seen], params: Params, query: int) -> dict[str, int
     labels += [f"{a}-{b}" for a, b in pairwise(texts)]
     labels += [f">={texts[-1]}"]
     cells = dict.fromkeys(labels, 0)
-    for _, x in numbers(seen, params):
-        above = sum(x >= float(edge) for edge in edges)  # edges are sorted
-        cells[labels[above]] += 1
+    for _, x in doubles(seen, params):
+        # The first edge above x, else the last cell: there a NaN counts too.
+        cells[labels[next((i for i, edge in enumerate(edges) if x < float(edge)), -1)]] += 1
     return cells
 
 

@@ -18,6 +18,7 @@ from .common import (
     language,
     numbers,
     root,
+    scaled,
     total,
     variance,
 )
@@ -55,7 +56,7 @@ def seasonal_deviation(seen: Sequence[Seen], params: Params, query: int) -> floa
     return score(Fraction(xs[-1]), [Fraction(x) for x in xs])
 
 
-NEAR = Fraction(1, 10**9)
+NEAR = 10**9
 
 
 def outlier_bounds(seen: Sequence[Seen], params: Params, query: int) -> tuple[int, int, int]:
@@ -68,41 +69,46 @@ def outlier_bounds(seen: Sequence[Seen], params: Params, query: int) -> tuple[in
     sigma = Fraction(params.get("sigma", 3.0))
     name = params.get("field")
     found = [
-        (one.now, one.pane, float(one.row[name]))
+        (one.now, one.pane, _scaled(one.row[name]))
         for one in seen
         if name is not None and one.matched and language.is_number(one.row.get(name))
     ]
     least = sure = most = 0
-    oldest, n, s1, s2, poison = 0, 0, Fraction(0), Fraction(0), 0
-    largest = max((Fraction(abs(x)) for _, _, x in found if math.isfinite(x)), default=Fraction(0))
-    for now, pane, value in found:
+    oldest, n, s1, s2, poison = 0, 0, 0, 0, 0
+    largest = max((abs(x) for _, _, x in found if isinstance(x, int)), default=0)
+    for now, pane, x in found:
         while window is not None and oldest < len(found) and now - found[oldest][1] >= window:
-            if math.isfinite(found[oldest][2]):
-                gone = Fraction(found[oldest][2])
+            gone = found[oldest][2]
+            if isinstance(gone, int):
                 n, s1, s2 = n - 1, s1 - gone, s2 - gone * gone
             else:
                 poison -= 1
             oldest += 1
-        counts = window is None or 0 <= query - pane < window
-        if not math.isfinite(value):
-            if counts and n >= 5 and not poison and math.isinf(value) and s2 != s1 * s1 / n:
+        is_counted = window is None or 0 <= query - pane < window
+        spread = n * s2 - s1 * s1  # the variance, times n * (n - 1)
+        is_judged = is_counted and n >= 5 and not poison and spread > 0
+        if not isinstance(x, int):
+            if is_judged and math.isinf(x):
                 least, sure, most = least + 1, sure + 1, most + 1
             poison += 1
             continue
-        x = Fraction(value)
-        if n >= 5 and counts and not poison:
-            spread = (s2 - s1 * s1 / n) / (n - 1)
-            away = (x - s1 / n) ** 2
-            bar = sigma * sigma * spread
+        if is_judged:
+            # Both sides of (x - mean)^2 > sigma^2 * variance, times n^2 * (n - 1) * that of sigma.
+            away, scale = abs(n * x - s1), (n - 1) * sigma.denominator**2
+            bar = sigma.numerator**2 * n * spread
             # What doubles lose against the largest value that was ever there.
-            slack = NEAR * bar + 2 * abs(x - s1 / n) * largest * n * Fraction(1, 2**48)
-            slack += (largest * n * Fraction(1, 2**48)) ** 2
-            sure += bool(spread > 0 and away > bar)
-            if spread > 0 and s2 != s1 * s1 / n:
-                least += away > bar + slack
-                most += away > bar - slack
+            lost = (largest * n * n) >> 48
+            slack = bar // NEAR + (2 * away * lost + lost * lost) * scale
+            least += away * away * scale > bar + slack
+            sure += away * away * scale > bar
+            most += away * away * scale > bar - slack
         n, s1, s2 = n + 1, s1 + x, s2 + x * x
     return least, sure, most
+
+
+def _scaled(value: float) -> int | float:
+    x = float(value)
+    return scaled(x) if math.isfinite(x) else x
 
 
 def outlier_count(seen: Sequence[Seen], params: Params, query: int) -> int:

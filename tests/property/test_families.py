@@ -14,6 +14,7 @@ import struct
 import tempfile
 from typing import Any
 
+import catalog
 import pytest
 import streams
 import tally
@@ -59,7 +60,7 @@ class Round:
 
     def grow(self, number: int) -> None:
         """Registers so many more features."""
-        ops = list(streams.FAMILIES[self.family])
+        ops = list(catalog.FAMILIES[self.family])
         self.chance.shuffle(ops)
         for i in range(number):
             name = f"{ops[i % len(ops)]}_{len(self.features)}"
@@ -137,7 +138,7 @@ class Round:
 
 
 @pytest.mark.parametrize("number", range(ROUNDS))
-@pytest.mark.parametrize("family", streams.FAMILIES)
+@pytest.mark.parametrize("family", catalog.FAMILIES)
 def test_a_family_answers_as_its_model(family: str, number: int) -> None:
     is_on_disk = number % 2 == 1
     with tempfile.TemporaryDirectory(prefix="beava-families-") as directory:
@@ -146,3 +147,18 @@ def test_a_family_answers_as_its_model(family: str, number: int) -> None:
             stream.play(EVENTS // 10, is_on_disk)
         finally:
             stream.driver.close()
+
+
+def test_a_text_of_a_mebibyte_is_a_value_like_any_other() -> None:
+    chance = random.Random(1)
+    driver = Driver()
+    try:
+        features = {op: streams.feature(op, chance, 1_000) for op in catalog.ANY_FIELD}
+        for spec in features.values():
+            spec["params"] = {**catalog.own_params(spec["op"], chance), "field": "s"}
+        driver.register([streams.SOURCE, streams.table("T", ["k"], features)])
+        texts = ("a", "x" * 2**20, "", "x" * 2**20, "y" * 2**20, "a")
+        driver.push_singly([("msgpack", "Ev", {"k": "u", "s": text}) for text in texts])
+        driver.check(chance)
+    finally:
+        driver.close()

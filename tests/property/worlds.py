@@ -9,6 +9,7 @@ import random
 from collections.abc import Sequence
 from typing import Any
 
+import catalog
 import texts
 from oracle import expr as language
 
@@ -18,8 +19,9 @@ TYPES = ("str", "i64", "f64", "bool", "json", "datetime", "bytes")
 WINDOWS = (
     None, None, "forever", "1ms", "64ms", "100ms", "1s", "90s", "5m", "1h", "24h", "7d", "05m",
 )  # fmt: skip
-WINDOWABLE = ("count", "sum", "mean", "min", "max", "var", "std", "ratio")
-OPERATORS = (*WINDOWABLE, "first", "last")
+OPERATORS = catalog.FAMILIES["basic"]
+# A sample hangs on the seeds of the log, so two engines draw two samples: see test_families.
+BEYOND = [op for ops in catalog.FAMILIES.values() for op in ops if op != "reservoir_sample"]
 KEYS = ("", "u1", "u2", "u3", "a|b", "a", "b", "|", "a%7Cb", "%7c", "é", "12", "true", "k" * 40)
 HOSTILE = (
     "", " ", "\\", '"', "'", "\t", "\n\r", "null", "é", "\u2028", "\ufeff", "\ufffd", "😀",
@@ -134,18 +136,22 @@ STEPS = (_filter, _filter, _select, _drop, _rename, _with_columns, _with_columns
 
 
 def feature(chance: random.Random, schema: Schema) -> Node:
-    op = chance.choice(OPERATORS)
-    params: Node = {}
-    if op not in ("count", "ratio") or chance.random() < 0.1:
-        numeric = [n for n, t in schema.fields.items() if t in ("i64", "f64")]
-        wants_number = op in ("sum", "mean", "var", "std") and chance.random() < 0.85
-        params["field"] = chance.choice(
-            sorted(numeric) if numeric and wants_number else sorted(schema.fields)
-        )
+    op = chance.choice(OPERATORS if chance.random() < 0.4 else BEYOND)
+    params = catalog.own_params(op, chance)
+    names = sorted(schema.fields)
+    if op not in catalog.FIELDLESS or chance.random() < 0.1:
+        numeric = sorted(n for n, t in schema.fields.items() if t in ("i64", "f64"))
+        wants_number = op not in catalog.ANY_FIELD and chance.random() < 0.85
+        params["field"] = chance.choice(numeric if numeric and wants_number else names)
+    if op in catalog.FAMILIES["geo"]:
+        params = {name: v for name, v in params.items() if name == "samples"}
+        params |= {"lat_field": chance.choice(names), "lon_field": chance.choice(names)}
     window = chance.choice(WINDOWS)
-    if op in WINDOWABLE and window is not None:
+    if op == "first_seen_in_window":
+        params["window"] = window or "7d"
+    elif op in catalog.WINDOWED and window is not None:
         params["window"] = window
-    if chance.random() < (0.6 if op == "ratio" else 0.3):
+    if chance.random() < (0.6 if op in ("ratio", "streak", "negative_streak") else 0.3):
         lenient = chance.random() < 0.4
         params["where"] = (
             texts.untyped(chance, schema.fields, 3)
