@@ -150,25 +150,6 @@ plan_layout_equal(const struct plan_layout *a, const struct plan_layout *b)
     return true;
 }
 
-bool
-plan_layout_find(const struct plan_layout *of, uint64_t window_ms, struct slice identity,
-                 uint32_t *group, uint32_t *step)
-{
-    for (uint32_t i = 0; i < of->group_count; i++) {
-        if (of->groups[i].window_ms != window_ms) {
-            continue;
-        }
-        for (uint32_t k = 0; k < of->groups[i].step_count; k++) {
-            if (slice_equal(of->groups[i].steps[k].identity, identity)) {
-                *group = i;
-                *step = k;
-                return true;
-            }
-        }
-    }
-    return false;
-}
-
 static struct window_head *
 head_of(const struct plan_group *group, void *state)
 {
@@ -230,6 +211,15 @@ find_step(const struct plan_group *group, struct slice identity)
         }
     }
     return UINT32_MAX;
+}
+
+bool
+plan_layout_find(const struct plan_layout *of, uint64_t window_ms, struct slice identity,
+                 uint32_t *group, uint32_t *step)
+{
+    *group = find_group(of, window_ms);
+    *step = *group == UINT32_MAX ? UINT32_MAX : find_step(&of->groups[*group], identity);
+    return *step != UINT32_MAX;
 }
 
 /* Windows of both layouts: the rows take the new shape in place. share.c refuses more than
