@@ -23,70 +23,50 @@ no_memory(struct bv_error *err)
 
 /* ---- lookups: a plan has few names, a binary search beats a hash of a short string ---- */
 
+static int
+name_to_source(const void *name, const void *element)
+{
+    return slice_compare(*(const struct slice *)name,
+                         ((const struct live_source *)element)->plan->name);
+}
+
 struct live_source *
 live_find_source(const struct live *live, struct slice name)
 {
-    uint32_t low = 0;
-    uint32_t high = live->source_count;
+    return live->source_count == 0 ? NULL
+                                   : bsearch(&name, live->sources, live->source_count,
+                                             sizeof *live->sources, name_to_source);
+}
 
-    while (low < high) {
-        uint32_t middle = (low + high) / 2;
-        int order = slice_compare(live->sources[middle].plan->name, name);
-
-        if (order == 0) {
-            return &live->sources[middle];
-        }
-        if (order < 0) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    return NULL;
+static int
+name_to_table(const void *name, const void *element)
+{
+    return slice_compare(*(const struct slice *)name, (*(struct live_table *const *)element)->name);
 }
 
 struct live_table *
 live_find_table(const struct live *live, struct slice name)
 {
-    uint32_t low = 0;
-    uint32_t high = live->table_count;
+    struct live_table **found = live->table_count == 0
+                                    ? NULL
+                                    : bsearch(&name, live->tables, live->table_count,
+                                              sizeof(struct live_table *), name_to_table);
 
-    while (low < high) {
-        uint32_t middle = (low + high) / 2;
-        int order = slice_compare(live->tables[middle]->name, name);
+    return found == NULL ? NULL : *found;
+}
 
-        if (order == 0) {
-            return live->tables[middle];
-        }
-        if (order < 0) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    return NULL;
+static int
+name_to_feature(const void *name, const void *element)
+{
+    return slice_compare(*(const struct slice *)name, ((const struct live_feature *)element)->name);
 }
 
 const struct live_feature *
 live_find_feature(const struct live *live, struct slice name)
 {
-    uint32_t low = 0;
-    uint32_t high = live->feature_count;
-
-    while (low < high) {
-        uint32_t middle = (low + high) / 2;
-        int order = slice_compare(live->features[middle].name, name);
-
-        if (order == 0) {
-            return &live->features[middle];
-        }
-        if (order < 0) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    return NULL;
+    return live->feature_count == 0 ? NULL
+                                    : bsearch(&name, live->features, live->feature_count,
+                                              sizeof *live->features, name_to_feature);
 }
 
 static int

@@ -169,26 +169,22 @@ struct selection {
     uint32_t count;
 };
 
+static int
+name_to_feature(const void *name, const void *element)
+{
+    return slice_compare(*(const struct slice *)name, ((const struct plan_feature *)element)->name);
+}
+
 static uint32_t
 feature_index(const struct live_table *table, struct slice name)
 {
-    uint32_t low = 0;
-    uint32_t high = table->plan->feature_count;
+    const struct plan_table *plan = table->plan;
+    const struct plan_feature *found = plan->feature_count == 0
+                                           ? NULL
+                                           : bsearch(&name, plan->features, plan->feature_count,
+                                                     sizeof *plan->features, name_to_feature);
 
-    while (low < high) {
-        const uint32_t middle = (low + high) / 2;
-        const int order = slice_compare(table->plan->features[middle].name, name);
-
-        if (order == 0) {
-            return middle;
-        }
-        if (order < 0) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    return UINT32_MAX;
+    return found == NULL ? UINT32_MAX : (uint32_t)(found - plan->features);
 }
 
 /* feature_not_found: missing=["zz","yy"] table=T, in request order. */
