@@ -3,7 +3,9 @@
 #define BV_APPLY_APPLY_H
 
 #include "agg/op.h"
+#include "apply/bounded.h"
 #include "apply/engine.h"
+#include "apply/snapshot.h"
 #include "durability/recovery.h"
 #include "durability/wal.h"
 #include "plan/plan.h"
@@ -38,11 +40,15 @@ struct live_table {
     uint32_t layout_count;
     const struct plan_table *plan;
     const struct plan_layout *layout; /* layouts[layout_count - 1] */
-    uint64_t cold_after_ms;
+    uint64_t cold_after_ms;           /* 0: entities never expire */
+    uint64_t expired_before_ms;       /* under an earlier cold_after_ms */
+    uint64_t cold_evictions;
+    uint64_t idle_evictions;
 };
 
 struct live_source {
     const struct plan_source *plan;
+    struct dedupe *dedupe;      /* NULL: no dedupe key */
     struct live_table **tables; /* plan->table_count, in order */
     bool is_program_empty;
 };
@@ -72,6 +78,7 @@ struct apply_target {
     const struct value *values;
     struct slice key;
     uint64_t hash;
+    uint64_t lsn; /* of the event */
 };
 
 struct engine_heap {
@@ -121,7 +128,26 @@ struct engine {
     uint64_t recovered_records;
     uint64_t recovered_events;
     uint64_t recovery_ms;
+    uint64_t recovery_skipped_bytes;
+    uint64_t recovered_from_snapshot_lsn;
+    bool is_over_images; /* replaying above a snapshot: records ask images (rule 1) */
+    bool is_tight;       /* some budget may refuse: budget_look */
+
+    /* Counted since the start, see struct engine_stats. */
     uint64_t panes_dropped;
+    uint64_t events_accepted;
+    uint64_t events_refused;
+    uint64_t events_replayed;
+    uint64_t cold_evictions;
+    uint64_t idle_evictions;
+    uint64_t dedupe_evictions;
+    uint64_t memory_refusals;
+    uint64_t table_full_refusals;
+
+    struct snapshot_copy *snapshot; /* NULL: no log, no snapshots */
+    struct histogram pauses;
+    uint32_t sweep_table; /* where the sweeps go on */
+    uint32_t sweep_page;
 };
 
 /* live.c: installing a plan, finding things in it. */

@@ -32,6 +32,15 @@ ping(struct engine *engine, struct response *out)
     reply_json(engine, out, FRAME_PING);
 }
 
+static void
+snapshot_dispatch(struct engine *engine, struct response *out)
+{
+    struct bv_error err;
+
+    bv_error_set(&err, BV_SNAPSHOT_UNAVAILABLE, "there are no snapshots without a log");
+    reply_error(engine, out, &err, 0);
+}
+
 void
 engine_dispatch(struct engine *engine, const struct request *request, struct response *out)
 {
@@ -67,6 +76,9 @@ engine_dispatch(struct engine *engine, const struct request *request, struct res
         break;
     case REQUEST_BATCH_GET:
         read_batch(engine, request, out);
+        break;
+    case REQUEST_SNAPSHOT:
+        snapshot_dispatch(engine, out);
         break;
     case REQUEST_PUSH:
     case REQUEST_PUSH_MANY:

@@ -110,7 +110,7 @@ recover(struct engine *engine, const struct wal_options *options, struct bv_erro
     /* What is in the log was accepted, maybe under looser switches than those of today. */
     engine->options.row_flags = ROW_LOOSE_OPTIONAL_FIELDS;
     if (status == BV_OK) {
-        status = recovery_run(&result, engine->directory, replay_record, &replay, err);
+        status = recovery_run(&result, engine->directory, 0, replay_record, &replay, err);
     }
     engine->options.row_flags = row_flags;
     if (status == BV_OK) {

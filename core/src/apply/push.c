@@ -70,14 +70,19 @@ apply_event(struct engine *engine, const struct apply_target *target, struct agg
 {
     struct live_table *live = target->table;
     bool created = false;
-    const uint32_t ref = table_upsert(live->table, target->hash, target->key,
-                                      (uint32_t)(engine->now_ms / 1000), &created);
+    const uint32_t ref =
+        table_upsert(live->table, target->hash, target->key, engine->now_ms, &created);
 
     /* The event has its LSN and may be on disk: it is applied whole or the process stops. */
     BV_ASSERT(ref != 0);
+    if (BV_UNLIKELY(engine->is_over_images) && !created &&
+        table_image_lsn(live->table, ref) >= target->lsn) {
+        return; /* rule 1 of engine.md 8: the image holds this event already */
+    }
     const struct plan_layout *layout = live->layout;
     uint8_t *state;
 
+    table_touch(live->table, ref, engine->now_ms);
     if (created) {
         state = table_state(live->table, ref);
         plan_layout_init_state(layout, state);
@@ -184,6 +189,7 @@ stage(struct engine *engine, const struct live_source *source, struct value *val
         }
         target->table = source->tables[i];
         target->values = values;
+        target->lsn = engine->next_lsn;
         target->hash = table_hash(target->table->table, target->key);
         table_prefetch_bucket(target->table->table, target->hash);
         engine->target_count++;

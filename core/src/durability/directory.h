@@ -24,12 +24,15 @@ struct wal_options {
     /* Damage after this LSN is accepted: what cannot be read goes to quarantine/. */
     bool accept_data_loss;
     uint64_t accept_data_loss_after;
-    struct os *os; /* NULL: os_posix() */
+    uint64_t wal_max_bytes;  /* 0: none; log_pressure below */
+    uint64_t min_free_bytes; /* of the log's file system; 0: none */
+    struct os *os;           /* NULL: os_posix() */
 };
 
 struct wal_directory {
     struct os *os;
     char path[OS_PATH_MAX];
+    char snapshot_path[OS_PATH_MAX]; /* "" without */
     int lock_fd;
     int snapshot_lock_fd;
     bool accept_data_loss;

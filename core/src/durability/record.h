@@ -15,8 +15,7 @@ enum record_type {
     RECORD_PUSH = 2, /* count push frames, length prefixes included */
     RECORD_REGISTER = 3,
     RECORD_RESET = 4,
-    RECORD_EXPIRE = 5,
-    RECORD_EVICT = 6,
+    RECORD_EVICT = 6, /* 5 is not used */
 };
 
 #define RECORD_FLAG_EVENT_TIME 1u /* event_time_ms is there */

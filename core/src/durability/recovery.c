@@ -474,8 +474,8 @@ walk_all(struct walk *walk, struct bv_error *err)
 }
 
 enum bv_status
-recovery_run(struct recovery_result *out, struct wal_directory *directory, recovery_record_fn fn,
-             void *context, struct bv_error *err)
+recovery_run(struct recovery_result *out, struct wal_directory *directory, uint64_t after_lsn,
+             recovery_record_fn fn, void *context, struct bv_error *err)
 {
     struct walk walk = {
         .directory = directory, .result = out, .fn = fn, .context = context, .lsn = 1};

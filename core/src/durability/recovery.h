@@ -38,8 +38,14 @@ struct recovery_result {
     uint64_t cut_offset;
 };
 
-/* Everything handed over is durable when it returns BV_OK. Once per wal_directory_open. */
+/* Everything handed over is durable when it returns BV_OK. Once per wal_directory_open (again after
+ * a status other than BV_OK that fn gave).
+ *
+ * after_lsn: state up to here came from a snapshot. Segments that hold only such records are not
+ * read at all (they may be gone), and records that end at or below it are not handed over. 0: from
+ * the beginning. BV_CORRUPT when the log begins above after_lsn + 1. */
 enum bv_status recovery_run(struct recovery_result *out, struct wal_directory *directory,
-                            recovery_record_fn fn, void *context, struct bv_error *err);
+                            uint64_t after_lsn, recovery_record_fn fn, void *context,
+                            struct bv_error *err);
 
 #endif

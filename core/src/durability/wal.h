@@ -8,6 +8,7 @@
 
 #include "durability/directory.h"
 #include "durability/record.h"
+#include "util/histogram.h"
 #include "util/error.h"
 
 /* The log as the apply thread sees it: a ring to copy records into, and an LSN up to which they
@@ -67,9 +68,12 @@ const struct bv_error *wal_failure(const struct wal *wal);
 
 /* Counts of the writer, for metrics; any thread. */
 struct wal_counts {
-    uint64_t groups, bytes, syncs, marks, segments;
+    uint64_t groups, bytes, syncs, marks, segments, errors, resumes;
 };
 void wal_counts_get(const struct wal *wal, struct wal_counts *out);
+
+/* How long its syncs (or direct writes) took. */
+const struct histogram *wal_sync_times(const struct wal *wal);
 
 /* Readable after each move of either LSN and after a failure (os_event_drain empties it). */
 int wal_event_fd(const struct wal *wal);
@@ -79,6 +83,38 @@ int wal_event_fd(const struct wal *wal);
 bool wal_event_arm(struct wal *wal, uint64_t acked_lsn_seen);
 /* Policy os: have this LSN synced as soon as the writer is free, not when the interval is over. */
 void wal_want_sync(struct wal *wal, uint64_t lsn);
+
+/* ---- space (server.md 5.7) ---- */
+
+enum wal_pressure {
+    WAL_PRESSURE_NONE,
+    WAL_PRESSURE_HIGH,    /* 80% of wal_max_bytes */
+    WAL_PRESSURE_REFUSES, /* 95%, or less than min_free_bytes free: pushes are refused */
+};
+/* Any thread; found out by the writer at rotations, after retiring, and once a second. */
+enum wal_pressure wal_pressure(const struct wal *wal);
+/* Bytes of all segments; any thread. */
+uint64_t wal_bytes_on_disk(const struct wal *wal);
+
+/* Retires the segments that hold nothing above `lsn` (docs/formats.md 1): to history/ when
+ * keep_history_ms is not 0, else a few become spares for the writer to use again, the rest is
+ * unlinked. History older than keep_history_ms goes. Thread of the snapshot writer; may run beside
+ * the log's writer. BV_IO: what was done stays done, call again later. */
+enum bv_status wal_retire(struct wal *wal, uint64_t lsn, uint64_t keep_history_ms,
+                          struct bv_error *err);
+
+/* ---- coming back (server.md 5.5) ----
+ *
+ * After a failure the writer looks, once a second, whether a new file can be written and synced.
+ * When it can, the log is ready to resume: the owner takes a snapshot of all that is in memory and
+ * then calls wal_resume; the log goes on in a fresh segment. What was published after the durable
+ * LSN is not written again: the snapshot holds it. */
+bool
+wal_can_resume(const struct wal *wal); /* any thread; event_fd is signalled when it turns true */
+/* Producer. The snapshot up to next_lsn - 1 is published. Returns at once; the writer opens a
+ * segment whose first LSN is next_lsn and only then is wal_failed false and both LSNs are
+ * next_lsn - 1 (event_fd). If that fails, the log stays failed and the looking goes on. */
+void wal_resume(struct wal *wal, uint64_t next_lsn, uint64_t time_ms, uint32_t registry_version);
 
 /* The producer's thread sleeps until the LSN is acked (or synced). BV_WAL_UNAVAILABLE after a
  * failure. What has gathered is handed over, published or not. */

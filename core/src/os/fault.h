@@ -23,6 +23,7 @@ enum os_call {
     OS_CALL_LIST,
     OS_CALL_LOCK,
     OS_CALL_FS_TYPE,
+    OS_CALL_FS_FREE,
     OS_CALL_COUNT,
 };
 
@@ -30,7 +31,7 @@ struct os_fault_rule {
     uint64_t at;     /* fails from the at-th call on, counted from 1; 0: never */
     uint64_t times;  /* so many calls; 0: for ever */
     int error;       /* errno; 0: a short count (half), or "ok" without doing it for other calls */
-    uint64_t result; /* OS_CALL_FS_TYPE: the magic to answer when error is 0 */
+    uint64_t result; /* FS_TYPE, FS_FREE: what to answer when error is 0 */
 };
 
 struct os_fault {

@@ -38,6 +38,7 @@ struct os {
     int (*list)(struct os *os, const char *path, os_list_entry entry, void *context);
     int (*lock)(struct os *os, int fd); /* exclusive, open file description, does not wait */
     int64_t (*fs_type)(struct os *os, const char *path); /* magic of statfs */
+    int64_t (*fs_free)(struct os *os, const char *path); /* bytes we may still write */
 };
 
 struct os *os_posix(void);

@@ -243,6 +243,19 @@ fault_fs_type(struct os *os, const char *path)
     return fault->real->fs_type(fault->real, path);
 }
 
+static int64_t
+fault_fs_free(struct os *os, const char *path)
+{
+    struct os_fault *fault = fault_of(os);
+
+    if (fault_strikes(fault, OS_CALL_FS_FREE)) {
+        return fault->rules[OS_CALL_FS_FREE].error != 0
+                   ? -1
+                   : (int64_t)fault->rules[OS_CALL_FS_FREE].result;
+    }
+    return fault->real->fs_free(fault->real, path);
+}
+
 void
 os_fault_set(struct os_fault *fault, enum os_call call, struct os_fault_rule rule)
 {
@@ -277,5 +290,6 @@ os_fault_init(struct os_fault *fault, struct os *real)
         .list = fault_list,
         .lock = fault_lock,
         .fs_type = fault_fs_type,
+        .fs_free = fault_fs_free,
     };
 }

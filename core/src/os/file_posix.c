@@ -122,6 +122,14 @@ posix_fs_type(struct os *os, const char *path)
     return statfs(path, &fs) == 0 ? (int64_t)(uint32_t)fs.f_type : -1;
 }
 
+static int64_t
+posix_fs_free(struct os *os, const char *path)
+{
+    struct statfs fs;
+
+    return statfs(path, &fs) == 0 ? (int64_t)((uint64_t)fs.f_bavail * (uint64_t)fs.f_bsize) : -1;
+}
+
 struct os *
 os_posix(void)
 {
@@ -139,6 +147,7 @@ os_posix(void)
         .list = posix_list,
         .lock = posix_lock,
         .fs_type = posix_fs_type,
+        .fs_free = posix_fs_free,
     };
 
     return &os;

@@ -72,6 +72,12 @@ void pages_release(struct pages *pages, uint32_t ref, uint32_t size);
  * run). */
 uint32_t pages_alloc_block(struct pages *pages, uint32_t owner, uint16_t layout, uint32_t size);
 void pages_release_block(struct pages *pages, uint32_t ref, uint32_t size);
+/* The same from a page whose image_lsn is this one (never 0): the last page of such blocks, or a
+ * fresh page. */
+uint32_t pages_alloc_image(struct pages *pages, uint32_t owner, uint16_t layout, uint32_t size,
+                           uint64_t image_lsn);
+/* Recovery is over: every image_lsn becomes 0, and pages with room are used again. */
+void pages_forget_images(struct pages *pages);
 /* Frees every block of an owner (not PAGE_OWNER_SHARED) at once. */
 void pages_release_owner(struct pages *pages, uint32_t owner);
 

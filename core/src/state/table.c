@@ -14,7 +14,7 @@
  *   (4) A long key is owned by the block that the index leads to.
  *   (5) A failed call leaves index, blocks and counts as they were.
  *
- *   block   state | u32 touched_s | u8 key_length | u8 flags | key | zeros to the block's size
+ *   block   state | u48 touched_ms | u8 key_length | u8 flags | key | zeros to the block's size
  *   long    key = first 14 bytes | u32 size | u32 ref; at ref: the whole key, zeros to 8, u64 hash
  *
  * The hash stands behind a long key because a split needs it, and hashing a thousand keys of
@@ -30,8 +30,8 @@
 #include "util/bytes.h"
 
 #define FIELD_TOUCHED   0u /* from the end of the state bytes */
-#define FIELD_HEAD      4u /* u8 key_length, u8 flags */
-#define FIELD_KEY       6u
+#define FIELD_HEAD      6u /* u8 key_length, u8 flags */
+#define FIELD_KEY       8u
 #define FLAG_LONG_KEY   1u
 #define SHORT_KEY_MAX   255u
 #define LONG_KEY_PREFIX 14u
@@ -90,6 +90,13 @@ static uint8_t *
 tail_at(const struct table *table, uint32_t ref)
 {
     return block_at(table, ref) + state_size_of(table, ref);
+}
+
+static void
+touched_store(uint8_t *tail, uint64_t ms)
+{
+    store_le32(tail + FIELD_TOUCHED, (uint32_t)ms);
+    store_le16(tail + FIELD_TOUCHED + 4, (uint16_t)(ms >> 32));
 }
 
 static uint32_t
@@ -287,7 +294,7 @@ table_find(const struct table *table, uint64_t hash, struct slice key)
 
 /* A block of the current layout with zeroed state; the key field is left to the caller. */
 static uint32_t
-block_create(struct table *table, uint32_t key_length, uint16_t head, uint32_t touched_s)
+block_create(struct table *table, uint32_t key_length, uint16_t head, uint64_t touched_ms)
 {
     const uint32_t size = block_size(table->state_size, key_length);
     const uint32_t ref =
@@ -298,7 +305,7 @@ block_create(struct table *table, uint32_t key_length, uint16_t head, uint32_t t
         uint8_t *tail = block + table->state_size;
 
         memset(block, 0, size);
-        store_le32(tail + FIELD_TOUCHED, touched_s);
+        touched_store(tail, touched_ms);
         store_le16(tail + FIELD_HEAD, head);
         table->block_count++;
     }
@@ -319,10 +326,10 @@ block_release(struct table *table, uint32_t ref)
 }
 
 static uint32_t
-block_create_short(struct table *table, struct slice key, uint32_t now_s)
+block_create_short(struct table *table, struct slice key, uint64_t now_ms)
 {
     const uint32_t length = (uint32_t)key.size;
-    const uint32_t ref = block_create(table, length, (uint16_t)length, now_s);
+    const uint32_t ref = block_create(table, length, (uint16_t)length, now_ms);
 
     if (ref != 0 && length != 0) {
         memcpy(block_at(table, ref) + table->state_size + FIELD_KEY, key.data, length);
@@ -331,12 +338,12 @@ block_create_short(struct table *table, struct slice key, uint32_t now_s)
 }
 
 static uint32_t
-block_create_long(struct table *table, uint64_t hash, struct slice key, uint32_t now_s)
+block_create_long(struct table *table, uint64_t hash, struct slice key, uint64_t now_ms)
 {
     if (key.size > TABLE_KEY_MAX) {
         return 0;
     }
-    const uint32_t ref = block_create(table, LONG_KEY_FIELD, HEAD_LONG_KEY, now_s);
+    const uint32_t ref = block_create(table, LONG_KEY_FIELD, HEAD_LONG_KEY, now_ms);
 
     if (ref == 0) {
         return 0;
@@ -356,10 +363,10 @@ block_create_long(struct table *table, uint64_t hash, struct slice key, uint32_t
 
 /* Kept out of line: upsert's frequent case is a hit and saves its registers. */
 __attribute__((noinline)) static uint32_t
-insert(struct table *table, uint64_t hash, struct slice key, uint32_t now_s)
+insert(struct table *table, uint64_t hash, struct slice key, uint64_t now_ms)
 {
-    const uint32_t ref = key.size <= SHORT_KEY_MAX ? block_create_short(table, key, now_s)
-                                                   : block_create_long(table, hash, key, now_s);
+    const uint32_t ref = key.size <= SHORT_KEY_MAX ? block_create_short(table, key, now_ms)
+                                                   : block_create_long(table, hash, key, now_ms);
 
     if (ref != 0 && !index_insert(&table->index, hash, ref)) {
         if (key.size > SHORT_KEY_MAX) {
@@ -372,16 +379,15 @@ insert(struct table *table, uint64_t hash, struct slice key, uint32_t now_s)
 }
 
 uint32_t
-table_upsert(struct table *table, uint64_t hash, struct slice key, uint32_t now_s, bool *created)
+table_upsert(struct table *table, uint64_t hash, struct slice key, uint64_t now_ms, bool *created)
 {
     const uint32_t ref = find(table, hash, key);
 
     *created = false;
     if (BV_LIKELY(ref != 0)) {
-        store_le32(tail_at(table, ref) + FIELD_TOUCHED, now_s);
         return ref;
     }
-    const uint32_t fresh = insert(table, hash, key, now_s);
+    const uint32_t fresh = insert(table, hash, key, now_ms);
 
     *created = fresh != 0;
     return fresh;
@@ -443,10 +449,24 @@ table_key(const struct table *table, uint32_t ref)
     return slice_of(tail + FIELD_KEY, tail[FIELD_HEAD]);
 }
 
-uint32_t
-table_touched_s(const struct table *table, uint32_t ref)
+uint64_t
+table_touched_ms(const struct table *table, uint32_t ref)
 {
-    return load_le32(tail_at(table, ref) + FIELD_TOUCHED);
+    const uint8_t *tail = tail_at(table, ref);
+
+    return load_le32(tail + FIELD_TOUCHED) | (uint64_t)load_le16(tail + FIELD_TOUCHED + 4) << 32;
+}
+
+void
+table_touch(struct table *table, uint32_t ref, uint64_t now_ms)
+{
+    touched_store(tail_at(table, ref), now_ms);
+}
+
+uint64_t
+table_image_lsn(const struct table *table, uint32_t ref)
+{
+    return pages_record(table->pages, ref)->image_lsn;
 }
 
 void
@@ -513,7 +533,7 @@ table_add_layout(struct table *table, uint32_t state_size, uint16_t *out_layout_
     if (status != BV_OK) {
         return status;
     }
-    /* touched_s is read as it lies: keep it aligned. */
+    /* touched_ms is read as it lies: keep it aligned. */
     table->state_size = (state_size + 3) & ~3u;
     table->index.key_offset = table->state_size + FIELD_KEY;
     table->layouts[table->layout_count] =

@@ -12,7 +12,7 @@
 /* entity -> block: an extendible hash over fixed segments (engine.md 4) in front of blocks in pages
  * (engine.md 5).
  *
- * block: state bytes of its layout | u32 touched_s | u8 key_length | u8 flags | key | pad to 16.
+ * block: state bytes of its layout | u48 touched_ms | u8 key_length | u8 flags | key | pad to 16.
  *
  * A block has one of the table's layouts; the page it lies in says which. An additive change of the
  * table adds a layout and makes it current: new blocks get it, old ones are moved when they are
@@ -61,10 +61,10 @@ void table_prefetch_bucket(const struct table *table, uint64_t hash);
 void table_prefetch_block(const struct table *table, uint64_t hash);
 /* 0 when there is none. */
 uint32_t table_find(const struct table *table, uint64_t hash, struct slice key);
-/* The block of this key; a new one has zeroed state bytes, the current layout and *created set.
- * 0 when memory is spent (or the key is longer than TABLE_KEY_MAX): the table is as it was. now_s
- * goes into touched_s (also on a hit). */
-uint32_t table_upsert(struct table *table, uint64_t hash, struct slice key, uint32_t now_s,
+/* The block of this key; a new one has zeroed state bytes, the current layout, was touched at
+ * now_ms, and *created is set; one that is there is left as it is. 0 when memory is spent (or the
+ * key is longer than TABLE_KEY_MAX): the table is as it was. */
+uint32_t table_upsert(struct table *table, uint64_t hash, struct slice key, uint64_t now_ms,
                       bool *created);
 void table_remove(struct table *table, uint64_t hash, struct slice key);
 
@@ -79,7 +79,24 @@ table_state(const struct table *table, uint32_t ref)
 uint16_t table_layout_of(const struct table *table, uint32_t ref);
 /* The block's key, where it lies: valid as long as the entity lives. */
 struct slice table_key(const struct table *table, uint32_t ref);
-uint32_t table_touched_s(const struct table *table, uint32_t ref);
+/* When the entity was last touched: 48 bits of milliseconds. */
+uint64_t table_touched_ms(const struct table *table, uint32_t ref);
+void table_touch(struct table *table, uint32_t ref, uint64_t now_ms);
+
+/* ---- recovery: entities that come from images (docs/formats.md 5.3) ----
+ *
+ * A page that holds them carries their image_lsn, and no block is ever put into it that did not
+ * come with the same one: replay asks the page. Blocks that replay creates lie in pages with 0. */
+
+/* As table_upsert for an entity of an image: a new block in a page of this image_lsn. When the key
+ * is there already, the one with the higher image_lsn wins: *outcome says what happened, and with
+ * TABLE_IMAGE_REPLACES the caller releases what the old state owns (table_state(ref) still is the
+ * old state, to be overwritten) and fills it anew. */
+enum table_image { TABLE_IMAGE_NEW, TABLE_IMAGE_REPLACES, TABLE_IMAGE_STALE };
+uint32_t table_insert_image(struct table *table, uint64_t hash, struct slice key,
+                            uint64_t touched_ms, uint64_t image_lsn, enum table_image *outcome);
+/* The image_lsn of the entity's block: 0 when no image brought it. */
+uint64_t table_image_lsn(const struct table *table, uint32_t ref);
 
 /* Gives the entity a fresh block of the current layout (state zeroed, key and touched copied) and
  * returns its ref; the old block stays readable until table_free_block. 0 when memory is spent. */

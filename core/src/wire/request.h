@@ -22,6 +22,7 @@ enum request_kind {
     REQUEST_GET_MULTI,
     REQUEST_BATCH_GET,
     REQUEST_RESET,
+    REQUEST_SNAPSHOT, /* HTTP POST /snapshot */
 };
 
 enum transport { TRANSPORT_TCP, TRANSPORT_HTTP, TRANSPORT_ENGINE };

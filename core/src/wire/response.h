@@ -11,7 +11,12 @@
 /* One answer, whichever way it travels. It may leave when wait_lsn is durable (0: at once).
  * An ack is {"ack_lsn":L,"idempotent_replay":false,"registry_version":R}; the transport formats it,
  * because a run of acks is formatted cheaper than one. */
-enum response_kind { RESPONSE_ACK, RESPONSE_BODY };
+enum response_kind {
+    RESPONSE_ACK,
+    RESPONSE_BODY,
+    RESPONSE_LATER, /* of a snapshot: the answer is asked for by its ticket (lsn) until it is there
+                     */
+};
 
 struct response {
     enum response_kind kind;

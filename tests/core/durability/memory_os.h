@@ -227,6 +227,12 @@ memory_fs_type(struct os *os, const char *path)
     return 0xef53;
 }
 
+static inline int64_t
+memory_fs_free(struct os *os, const char *path)
+{
+    return INT64_MAX;
+}
+
 static inline void
 memory_os_init(struct memory_os *memory)
 {
@@ -245,6 +251,7 @@ memory_os_init(struct memory_os *memory)
         .list = memory_list,
         .lock = memory_lock,
         .fs_type = memory_fs_type,
+        .fs_free = memory_fs_free,
     };
 }
 

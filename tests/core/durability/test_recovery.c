@@ -50,7 +50,7 @@ recover_bytes(struct fixture *f, struct memory_os *memory, const uint8_t *bytes,
     (void)snprintf(directory.path, sizeof directory.path, "%s", f->path);
     f->seen_count = 0;
     memset(&f->error, 0, sizeof f->error);
-    return recovery_run(&f->result, &directory, fixture_see, f, &f->error);
+    return recovery_run(&f->result, &directory, 0, fixture_see, f, &f->error);
 }
 
 static uint8_t *
@@ -409,7 +409,7 @@ test_the_record_function_can_end_the_recovery(void **state)
 
     make_base(&memory, &f, true);
     assert_int_equal(wal_directory_open(&f.directory, &f.options, &f.error), BV_OK);
-    assert_int_equal(recovery_run(&f.result, f.directory, refuse_second, NULL, &f.error),
+    assert_int_equal(recovery_run(&f.result, f.directory, 0, refuse_second, NULL, &f.error),
                      BV_CORRUPT);
     assert_string_equal(f.error.message, "body is not ours");
     fixture_deinit(&f);

@@ -78,7 +78,7 @@ fixture_recover(struct fixture *f)
     if (status != BV_OK) {
         return status;
     }
-    status = recovery_run(&f->result, f->directory, fixture_see, f, &f->error);
+    status = recovery_run(&f->result, f->directory, 0, fixture_see, f, &f->error);
     f->next_lsn = f->result.last_lsn + 1;
     if (status != BV_OK) {
         wal_directory_close(f->directory);

@@ -70,14 +70,14 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     directory.os = &memory.os;
     directory.accept_data_loss = (data[0] & 2) != 0;
-    enum bv_status status = recovery_run(&result, &directory, check_record, &next_lsn, &err);
+    enum bv_status status = recovery_run(&result, &directory, 0, check_record, &next_lsn, &err);
     if (status == BV_OK) {
         /* What it left behind reads back the same, with nothing more to cut. */
         uint64_t again = 1;
         uint64_t last_lsn = result.last_lsn;
 
         BV_ASSERT(last_lsn == next_lsn - 1);
-        status = recovery_run(&result, &directory, check_record, &again, &err);
+        status = recovery_run(&result, &directory, 0, check_record, &again, &err);
         BV_ASSERT(status == BV_OK);
         BV_ASSERT(result.last_lsn == last_lsn);
         BV_ASSERT(result.cut_bytes == 0);

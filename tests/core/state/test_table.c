@@ -18,7 +18,7 @@ struct model_key {
     size_t size;
     bool lives;
     uint16_t layout;
-    uint32_t touched_s;
+    uint64_t touched_ms;
     uint64_t value;
 };
 
@@ -115,7 +115,7 @@ check_key(struct table *table, const struct model_key *key)
         return;
     }
     assert_int_equal(table_layout_of(table, ref), key->layout);
-    assert_int_equal(table_touched_s(table, ref), key->touched_s);
+    assert_int_equal(table_touched_ms(table, ref), key->touched_ms);
     assert_true(slice_equal(table_key(table, ref), bytes));
     memcpy(&value, table_state(table, ref), sizeof value);
     assert_true(value == key->value);
@@ -123,7 +123,7 @@ check_key(struct table *table, const struct model_key *key)
 }
 
 static void
-step_upsert(struct table *table, struct model_key *key, uint32_t now_s)
+step_upsert(struct table *table, struct model_key *key, uint64_t now_ms)
 {
     const struct slice bytes = key_of(key);
     const uint64_t hash = table_hash(table, bytes);
@@ -132,7 +132,8 @@ step_upsert(struct table *table, struct model_key *key, uint32_t now_s)
 
     table_prefetch_bucket(table, hash);
     table_prefetch_block(table, hash);
-    ref = table_upsert(table, hash, bytes, now_s, &created);
+    ref = table_upsert(table, hash, bytes, now_ms, &created);
+    table_touch(table, ref, now_ms);
     assert_int_not_equal(ref, 0);
     assert_int_equal(created, !key->lives);
     if (created) {
@@ -145,7 +146,7 @@ step_upsert(struct table *table, struct model_key *key, uint32_t now_s)
         key->lives = true;
     }
     key->value = (uint64_t)random_below(UINT32_MAX) << 20;
-    key->touched_s = now_s;
+    key->touched_ms = now_ms;
     memcpy(table_state(table, ref), &key->value, sizeof key->value);
     memset((uint8_t *)table_state(table, ref) + 8, 0xee, layout_sizes[key->layout] - 8);
 }
