@@ -1,22 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The `beava` program: verbs, flags, signals, exit codes.
+/* The `beava` program: verbs, flags, exit codes.
  *
  * Enters:  arguments and environment.
  * Leaves:  a server in the foreground; or a text; or another program, for the verbs that are
  *          written in Python.
- * Owner:   the main thread. Signals are taken by a thread of their own, so that no handler ever
- *          runs inside other code.
+ * Owner:   the main thread.
  *
  * Invariants
- *   (1) Signals are dealt with from the first line on: a stop asked for during recovery is a stop.
- *   (2) A verb is handed over at most once; what came back unknown is a usage error.
+ *   (1) A verb is handed over at most once; what came back unknown is a usage error.
  *
  * Exit codes: 0 fine, 1 failed, 2 usage, 3 a stop was cut off, 130 a second signal. */
 #include <errno.h>
-#include <pthread.h>
-#include <semaphore.h>
-#include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,12 +19,10 @@
 #include "beava.h"
 #include "server/boot.h"
 #include "server/config.h"
-#include "server/server.h"
-#include "util/clock.h"
+#include "server/serve.h"
 
 #define EXIT_FAILED 1
 #define EXIT_USAGE  2
-#define EXIT_TWICE  130
 
 /* Verbs that are handed to `python3 -m beava`, which knows those that this version has. */
 static const char *const python_verbs[] = {
@@ -38,23 +30,12 @@ static const char *const python_verbs[] = {
     "snapshot", "verify", "salvage", "bench", "doctor", "config", "completion", "quickstart",
 };
 
-extern char **environ;
-
 struct invocation {
     struct config *config;
     const char *verb; /* NULL: serve */
     int verb_index;
     bool wants_help;
     bool wants_version;
-};
-
-enum life { LIFE_BOOTING, LIFE_SERVING, LIFE_STOPPING };
-
-/* Between the signal thread and main: one word and one semaphore. */
-struct signals {
-    sigset_t set;
-    sem_t stop;
-    atomic_int life;
 };
 
 static void
@@ -197,118 +178,6 @@ hand_over(int argc, char **argv, int verb_index)
     return EXIT_FAILED;
 }
 
-static const char *
-signal_name(int number)
-{
-    return number == SIGINT ? "SIGINT" : number == SIGHUP ? "SIGHUP" : "SIGTERM";
-}
-
-static void *
-take_signals(void *context)
-{
-    struct signals *signals = context;
-    bool is_second = false;
-
-    pthread_setname_np(pthread_self(), "beava-signal");
-    for (;;) {
-        int number = 0;
-
-        if (sigwait(&signals->set, &number) != 0) {
-            continue;
-        }
-        if (is_second) {
-            _exit(EXIT_TWICE);
-        }
-        is_second = true;
-        boot_stopping(signal_name(number));
-        if (atomic_exchange(&signals->life, LIFE_STOPPING) == LIFE_BOOTING) {
-            _exit(0); /* recovery only reads and cuts what nobody was promised */
-        }
-        sem_post(&signals->stop);
-    }
-    return NULL;
-}
-
-static bool
-start_signals(struct signals *signals)
-{
-    pthread_t thread;
-
-    sigemptyset(&signals->set);
-    sigaddset(&signals->set, SIGTERM);
-    sigaddset(&signals->set, SIGINT);
-    sigaddset(&signals->set, SIGHUP);
-    atomic_init(&signals->life, LIFE_BOOTING);
-    signal(SIGPIPE, SIG_IGN);
-    signal(SIGUSR1, SIG_IGN); /* asks for a snapshot one day; it must not kill today */
-    return sem_init(&signals->stop, 0, 0) == 0 &&
-           pthread_sigmask(SIG_BLOCK, &signals->set, NULL) == 0 &&
-           pthread_create(&thread, NULL, take_signals, signals) == 0 && pthread_detach(thread) == 0;
-}
-
-static enum bv_status
-load_configuration(struct config *config, struct server_addresses *addresses, struct bv_error *err)
-{
-    enum bv_status status = BV_OK;
-
-    if (config->file[0] != '\0') {
-        status = config_read_file(config, config->file, err);
-    }
-    if (status == BV_OK) {
-        status = config_read_environment(config, environ, err);
-    }
-    if (status == BV_OK) {
-        status = config_finish(config, err);
-    }
-    return status == BV_OK ? server_resolve(addresses, config, err) : status;
-}
-
-static int
-stop(struct server *server)
-{
-    uint64_t start_ns = clock_monotonic_ns();
-    uint64_t last_lsn = 0;
-    int code = server_stop(server, &last_lsn);
-
-    boot_stopped(last_lsn, (clock_monotonic_ns() - start_ns) / 1000000);
-    return code;
-}
-
-static int
-serve(struct config *config)
-{
-    static struct signals signals; /* its thread outlives this frame */
-    struct server_addresses addresses;
-    struct server *server = NULL;
-    struct bv_error err = {0};
-    int expected = LIFE_BOOTING;
-
-    if (!start_signals(&signals)) {
-        fputs("beava: error: cannot start the signal thread\n", stderr);
-        return EXIT_FAILED;
-    }
-    if (load_configuration(config, &addresses, &err) != BV_OK) {
-        boot_failed(&err, "configuration");
-        return EXIT_FAILED;
-    }
-    boot_announce(config);
-    boot_warn(config, &addresses);
-    if (server_start(&server, config, &addresses, false, &err) != BV_OK) {
-        boot_failed(&err, "boot");
-        return EXIT_FAILED;
-    }
-    if (atomic_compare_exchange_strong(&signals.life, &expected, LIFE_SERVING)) {
-        boot_ready(server);
-        while (sem_wait(&signals.stop) != 0) {
-        }
-    } else {
-        for (;;) {
-            pause(); /* the signal thread is about to end the process */
-        }
-    }
-    return stop(server);
-}
-
 int
 bv_command(int argc, char **argv)
 {
@@ -334,7 +203,7 @@ bv_command(int argc, char **argv)
                (invocation.verb != NULL && strcmp(invocation.verb, "version") == 0)) {
         printf("beava %s\n", BEAVA_VERSION);
     } else if (invocation.verb == NULL || strcmp(invocation.verb, "serve") == 0) {
-        code = serve(config);
+        code = serve_run(config);
     } else {
         code = usage_error("unrecognized command", invocation.verb);
     }
