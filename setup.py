@@ -35,6 +35,7 @@ HEADERS = {
     "msgpack.h": "libmsgpack-dev",
     "yaml.h": "libyaml-dev",
     "xxhash.h": "libxxhash-dev",
+    "microhttpd.h": "libmicrohttpd-dev",
     "Python.h": "python3-dev",
 }
 WARNINGS = [

@@ -54,7 +54,7 @@ SUITES = {
         "build-tsan",
         "-DBEAVA_SANITIZE=thread",
         "-DCMAKE_BUILD_TYPE=Debug",
-        only="-R '^(util|os|durability|state|apply|net|server)_'",
+        only="-R '^(util|os|durability|state|apply|net|admin|server)_'",
     ),
     "lint": "make lint",
     "architecture": pytest("tests/architecture"),
