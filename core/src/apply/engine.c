@@ -74,6 +74,13 @@ replay_record(const struct record_header *header, struct slice body, void *conte
     case RECORD_RESET:
         status = reset_replay(engine, header->registry_version, err);
         break;
+    case RECORD_LOST:
+        log_line(LOG_WARN, "recovery.lost", "beava.recovery",
+                 "operations are missing: the log was salvaged without them",
+                 (struct log_field[]){LOG_INT("first_lsn", header->first_lsn),
+                                      LOG_INT("count", header->count)},
+                 2);
+        break;
     default:
         status = bv_error_set(err, BV_UNSUPPORTED_FORMAT,
                               "LSN %llu is a record of type %u, which this version does not write",

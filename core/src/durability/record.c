@@ -53,7 +53,7 @@ record_is_known(const struct record_header *header)
     if ((header->flags & ~RECORD_FLAGS_KNOWN) != 0) {
         return false;
     }
-    return header->type >= RECORD_MARK && header->type <= RECORD_EVICT;
+    return header->type >= RECORD_MARK && header->type <= RECORD_LOST;
 }
 
 /* Type, count and flags that no writer puts together. */
@@ -68,6 +68,9 @@ record_is_sound(const struct record_header *header)
     }
     if ((header->flags & RECORD_FLAG_CLEAN_STOP) != 0) {
         return false;
+    }
+    if (header->type == RECORD_LOST) {
+        return header->count > 0 && header->length == record_header_size(header->flags);
     }
     return header->type == RECORD_PUSH ? header->count > 0 : header->count == 1;
 }

@@ -16,6 +16,7 @@ enum record_type {
     RECORD_REGISTER = 3,
     RECORD_RESET = 4,
     RECORD_EVICT = 6, /* 5 is not used */
+    RECORD_LOST = 7,  /* `count` operations that could not be salvaged; no body */
 };
 
 #define RECORD_FLAG_EVENT_TIME 1u /* event_time_ms is there */

@@ -440,7 +440,7 @@ os_lock_directory(int *out_fd, struct os *os, const char *directory, struct bv_e
             status = os_failure(err, "lock", path);
             goto done;
         }
-        char holder[40];
+        char holder[OS_HOLDER_SIZE];
         lock_holder(holder, sizeof holder, os, fd, path);
         status = bv_error_set(err, BV_LOCKED, "%s is in use by %s", directory, holder);
         bv_error_hint(err, "stop it, or give this one a directory of its own");
@@ -459,4 +459,24 @@ os_lock_directory(int *out_fd, struct os *os, const char *directory, struct bv_e
 done:
     os_close(os, &fd);
     return status;
+}
+
+bool
+os_lock_is_held(char holder[OS_HOLDER_SIZE], struct os *os, const char *directory)
+{
+    char path[OS_PATH_MAX];
+    int fd = -1;
+    bool is_held = false;
+
+    holder[0] = '\0';
+    if (os_path(path, directory, "LOCK", NULL) != BV_OK ||
+        os_open(&fd, os, path, O_RDWR, NULL) != BV_OK) {
+        return false;
+    }
+    if (os->lock(os, fd) != 0) {
+        is_held = errno == EAGAIN || errno == EACCES;
+        lock_holder(holder, OS_HOLDER_SIZE, os, fd, path);
+    }
+    os_close(os, &fd);
+    return is_held;
 }

@@ -97,6 +97,11 @@ enum bv_status os_check_local(struct os *os, const char *path, const char *what,
 enum bv_status os_lock_directory(int *out_fd, struct os *os, const char *directory,
                                  struct bv_error *err);
 
+#define OS_HOLDER_SIZE 40
+/* Whether somebody holds <directory>/LOCK, and who ("process 17"). Changes no file; where there is
+ * no LOCK, or it may not be opened, nobody does. For a moment it takes the lock itself. */
+bool os_lock_is_held(char holder[OS_HOLDER_SIZE], struct os *os, const char *directory);
+
 /* "<directory>/<name>" into out; BV_CONFIG when it is longer than OS_PATH_MAX. */
 enum bv_status os_path(char out[OS_PATH_MAX], const char *directory, const char *name,
                        struct bv_error *err);

@@ -165,6 +165,26 @@ test_a_mark_counts_only_under_its_own_segment_and_salt(void **state)
     }
 }
 
+static void
+test_lost_operations_are_counted_and_have_no_body(void **state)
+{
+    struct record_header header = {.type = RECORD_LOST, .first_lsn = 3, .count = 70000};
+    struct record_header read;
+    uint8_t bytes[256];
+    struct slice body;
+    size_t size = make_record(bytes, &header, "");
+
+    assert_int_equal(record_decode(&read, &body, slice_of(bytes, size)), RECORD_VALID);
+    assert_int_equal(read.count, 70000);
+    assert_int_equal(body.size, 0);
+    header = (struct record_header){.type = RECORD_LOST, .first_lsn = 3, .count = 0};
+    size = make_record(bytes, &header, "");
+    assert_int_equal(record_decode(&read, &body, slice_of(bytes, size)), RECORD_INVALID);
+    header = (struct record_header){.type = RECORD_LOST, .first_lsn = 3, .count = 1};
+    size = make_record(bytes, &header, "x");
+    assert_int_equal(record_decode(&read, &body, slice_of(bytes, size)), RECORD_INVALID);
+}
+
 int
 main(void)
 {
@@ -173,6 +193,7 @@ main(void)
         cmocka_unit_test(test_the_header_lies_where_the_format_says),
         cmocka_unit_test(test_no_flipped_bit_and_no_truncation_is_believed),
         cmocka_unit_test(test_a_type_or_flag_of_a_later_version_is_told_apart),
+        cmocka_unit_test(test_lost_operations_are_counted_and_have_no_body),
         cmocka_unit_test(test_a_length_of_zero_ends_the_group),
         cmocka_unit_test(test_a_mark_counts_only_under_its_own_segment_and_salt),
     };

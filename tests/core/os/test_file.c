@@ -159,12 +159,17 @@ test_a_path_too_long_is_refused(void **state)
 static void
 test_a_lock_is_held_until_its_descriptor_is_closed(void **state)
 {
+    char holder[OS_HOLDER_SIZE];
+    char self[OS_HOLDER_SIZE];
     struct bv_error err;
     int first;
     int second;
     char path[OS_PATH_MAX];
 
     assert_int_equal(os_lock_directory(&first, os_posix(), directory, &err), BV_OK);
+    assert_true(os_lock_is_held(holder, os_posix(), directory));
+    (void)snprintf(self, sizeof self, "process %ld", (long)getpid());
+    assert_string_equal(holder, self);
     assert_int_equal(os_lock_directory(&second, os_posix(), directory, &err), BV_LOCKED);
     /* closing another descriptor of the file does not let go of it */
     assert_int_equal(os_path(path, directory, "LOCK", &err), BV_OK);
@@ -172,6 +177,7 @@ test_a_lock_is_held_until_its_descriptor_is_closed(void **state)
     close(other);
     assert_int_equal(os_lock_directory(&second, os_posix(), directory, &err), BV_LOCKED);
     os_close(os_posix(), &first);
+    assert_false(os_lock_is_held(holder, os_posix(), directory));
     assert_int_equal(os_lock_directory(&second, os_posix(), directory, &err), BV_OK);
     os_close(os_posix(), &second);
 }
