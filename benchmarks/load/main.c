@@ -73,8 +73,11 @@ main(int argc, char **argv)
     }
     raise_descriptor_limit();
     if (result == NULL || !pipeline_load(&pipeline, options.pipeline) ||
-        !prepare(&options, &pipeline, &pushes, &reads) ||
-        !drive_run(result, &options, &pushes, &reads)) {
+        !prepare(&options, &pipeline, &pushes, &reads)) {
+        goto done;
+    }
+    fputs("driving\n", stderr); /* all is encoded: whoever watches may begin beside us */
+    if (!drive_run(result, &options, &pushes, &reads)) {
         goto done;
     }
     if (options.is_verifying && !client_count_all(&counted, &options, &pipeline)) {

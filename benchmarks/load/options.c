@@ -23,6 +23,7 @@ enum option_id {
     OPT_SHAPE,
     OPT_KEY_SHAPE,
     OPT_CARDINALITY,
+    OPT_SWEEP_FROM,
     OPT_ALPHA,
     OPT_MIXED,
     OPT_READ_WORKERS,
@@ -53,6 +54,7 @@ static const struct option LONG_OPTIONS[] = {
     {"blast-shape", required_argument, NULL, OPT_SHAPE},
     {"key-shape", required_argument, NULL, OPT_KEY_SHAPE},
     {"cardinality", required_argument, NULL, OPT_CARDINALITY},
+    {"sweep-from", required_argument, NULL, OPT_SWEEP_FROM},
     {"zipf-alpha", required_argument, NULL, OPT_ALPHA},
     {"mixed-event-count", required_argument, NULL, OPT_MIXED},
     {"read-workers", required_argument, NULL, OPT_READ_WORKERS},
@@ -90,6 +92,7 @@ static const char USAGE[] =
     "  --blast-shape S            zipfian      fixed uniform zipfian mixed sweep\n"
     "  --key-shape S              padded       padded (k00000123) or scattered (hex)\n"
     "  --cardinality K            1000000\n"
+    "  --sweep-from N             0            sweep: go on after the first N keys\n"
     "  --zipf-alpha A             1.0\n"
     "  --mixed-event-count N      3\n"
     "  --read-workers N           0            connections that read batches back to back\n"
@@ -282,6 +285,8 @@ apply(struct options *out, int id, const char *name, const char *value)
         return parse_count(&out->total_events, name, value, 1, UINT64_MAX / 2);
     case OPT_CARDINALITY:
         return parse_count(&out->cardinality, name, value, 1, CARDINALITY_MAX);
+    case OPT_SWEEP_FROM:
+        return parse_count(&out->sweep_from, name, value, 0, CARDINALITY_MAX);
     case OPT_SEED:
         return parse_count(&out->seed, name, value, 0, UINT64_MAX);
     case OPT_POOL:

@@ -32,6 +32,7 @@ struct options {
     enum key_distribution shape;
     enum key_spelling key_shape;
     uint64_t cardinality;
+    uint64_t sweep_from; /* shape sweep: so many keys were swept by runs before this one */
     double zipf_alpha;
     uint32_t mixed_event_count;
     uint32_t read_workers;

@@ -266,6 +266,7 @@ pool_encode_pushes(struct pool *out, const struct options *options, const struct
     }
     keys_init(&encoder.keys, options->shape, options->cardinality, options->zipf_alpha,
               options->seed);
+    encoder.keys.sequence = options->sweep_from;
     writer.at = out->bytes;
     while (out->count < count &&
            (size_t)(writer.at - out->bytes) + encoder.frame_size_max <= bytes) {

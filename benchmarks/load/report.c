@@ -85,10 +85,10 @@ print_parameters(const struct options *options, uint64_t pool_frames)
            options->duration_secs, options->total_events, options->parallel,
            options->pipeline_depth, options->is_continuous ? "true" : "false", options->rate);
     printf(",\"blast_shape\":\"%s\",\"key_shape\":\"%s\",\"cardinality\":%" PRIu64
-           ",\"zipf_alpha\":%g,\"mixed_event_count\":%u",
+           ",\"sweep_from\":%" PRIu64 ",\"zipf_alpha\":%g,\"mixed_event_count\":%u",
            options_shape_name(options->shape),
            options->key_shape == KEYS_PADDED ? "padded" : "scattered", options->cardinality,
-           options->zipf_alpha, options->mixed_event_count);
+           options->sweep_from, options->zipf_alpha, options->mixed_event_count);
     printf(",\"read_workers\":%u,\"get_sample_interval_ms\":%u,\"get_batch_keys\":%u"
            ",\"seed\":%" PRIu64 ",\"pool_frames\":%" PRIu64 ",\"send_batch\":%u,\"busy_poll\":%s",
            options->read_workers, options->get_sample_interval_ms, options->get_batch_keys,
