@@ -56,6 +56,7 @@ conn_open(struct net *net, int fd, enum transport transport)
     }
     TAILQ_INSERT_TAIL(&net->conns, conn, all_link);
     net->conn_count++;
+    net->transport_counts[transport]++;
     if (net->options.conn_idle_timeout_ms != 0) {
         conn->idle_deadline_ms = net->now_ms + net->options.conn_idle_timeout_ms;
         TAILQ_INSERT_TAIL(&net->idle, conn, idle_link);
@@ -120,6 +121,7 @@ conn_close(struct conn *conn)
     conn->counted_output = 0;
     TAILQ_REMOVE(&net->conns, conn, all_link);
     net->conn_count--;
+    net->transport_counts[conn->transport]--;
     conn->next_free = net->closed_list;
     net->closed_list = conn;
 }

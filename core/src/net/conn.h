@@ -134,6 +134,7 @@ struct net {
 
     struct conn_list conns;
     uint32_t conn_count;
+    uint32_t transport_counts[2];
     struct conn *free_list;
     struct conn *closed_list; /* free after this batch of events */
     struct conn *flush_list;
@@ -145,7 +146,8 @@ struct net {
     struct conn_list idle;
     struct ticket_queue acked_tickets;
     struct ticket_queue synced_tickets;
-    size_t output_size; /* of all connections */
+    struct ticket_queue later_tickets; /* their lsn is what RESPONSE_LATER said */
+    size_t output_size;                /* of all connections */
     struct buf spares[NET_SPARES_MAX];
     unsigned spare_count;
 };
@@ -176,6 +178,8 @@ size_t conn_output_limit(const struct conn *conn);
 size_t conn_output_max(const struct conn *conn);
 /* Called for each reply that waits for the log. */
 void conn_wait_for(struct conn *conn, uint64_t lsn, bool is_sync);
+/* Its next reply is asked for, after each tick, until it is there. */
+void conn_wait_later(struct conn *conn, uint64_t ticket);
 
 /* framed.c, http.c: one protocol each. Consume whole requests from data[0 .. *size), return how
  * far; a chunked body is decoded in place, which shortens *size. Never close the connection. */
@@ -187,6 +191,7 @@ size_t http_execute(struct conn *conn, uint8_t *data, size_t *size);
 void framed_encode_error(struct buf *out, enum bv_status status, uint64_t registry_version);
 void http_encode_error(struct buf *out, enum bv_status status, uint64_t registry_version,
                        bool keeps);
+void http_encode_reply(struct buf *out, const struct response *response, bool keeps);
 /* An ack that is the last word on its connection. */
 void http_encode_last_ack(struct buf *out, uint64_t lsn, uint64_t registry_version);
 

@@ -98,6 +98,16 @@ conn_wait_for(struct conn *conn, uint64_t lsn, bool is_sync)
     }
 }
 
+void
+conn_wait_later(struct conn *conn, uint64_t ticket)
+{
+    const struct ticket waiting = {ticket, conn->generation, 0, conn};
+
+    if (!ticket_push(&conn->net->later_tickets, &waiting)) {
+        conn->replies.is_failed = true;
+    }
+}
+
 /* The status that a reply becomes that will never be released; BV_OK: it goes on waiting. */
 static enum bv_status
 lost_status(const struct conn *conn, const struct reply *reply)
@@ -108,7 +118,19 @@ lost_status(const struct conn *conn, const struct reply *reply)
     return reply->is_sync && reply->lsn <= conn->expired_lsn ? BV_WAL_SYNC_TIMEOUT : BV_OK;
 }
 
-/* Puts one error in place of the reply in front. Returns its size, 0 if there is no room. */
+/* Puts these bytes in place of the reply in front. Returns their size, 0 if there is no room. */
+static size_t
+put_instead(struct conn *conn, uint8_t *out, size_t room, const struct buf *text)
+{
+    conn->replies.is_failed |= text->failed;
+    if (text->size > room || text->failed) {
+        return 0;
+    }
+    memcpy(out, text->data, text->size);
+    reply_take(&conn->replies, 1);
+    return text->size;
+}
+
 static size_t
 put_lost(struct conn *conn, uint8_t *out, size_t room, enum bv_status status)
 {
@@ -123,12 +145,26 @@ put_lost(struct conn *conn, uint8_t *out, size_t room, enum bv_status status)
     } else {
         framed_encode_error(&text, status, version);
     }
-    conn->replies.is_failed |= text.failed;
-    size = text.size <= room && !text.failed ? text.size : 0;
-    if (size != 0) {
-        memcpy(out, text.data, size);
-        reply_take(&conn->replies, 1);
+    size = put_instead(conn, out, room, &text);
+    buf_deinit(&text);
+    return size;
+}
+
+/* 0: its answer is not there yet. Only HTTP has requests that are answered later. */
+static size_t
+put_later(struct conn *conn, uint8_t *out, size_t room, uint64_t ticket)
+{
+    struct net *net = conn->net;
+    struct response response = {0};
+    struct buf text;
+    size_t size;
+
+    if (!net->handler.later(net->handler.context, ticket, &response)) {
+        return 0;
     }
+    buf_init(&text);
+    http_encode_reply(&text, &response, conn->state == CONN_OPEN);
+    size = put_instead(conn, out, room, &text);
     buf_deinit(&text);
     return size;
 }
@@ -181,7 +217,9 @@ fill(struct conn *conn)
             return size;
         }
         ready = reply_ready_count(first, &net->marks);
-        if (ready == 0) {
+        if (first->is_later) {
+            added = put_later(conn, net->scratch + size, room, first->lsn);
+        } else if (ready == 0) {
             enum bv_status status = lost_status(conn, first);
 
             added = status == BV_OK ? 0 : put_lost(conn, net->scratch + size, room, status);

@@ -177,6 +177,14 @@ http_encode_error(struct buf *out, enum bv_status status, uint64_t version, bool
 }
 
 void
+http_encode_reply(struct buf *out, const struct response *response, bool keeps)
+{
+    put_head(out, bv_status_http(response->status), response->body.size, keeps);
+    buf_append(out, "\r\n", 2);
+    buf_append(out, response->body.data, response->body.size);
+}
+
+void
 http_encode_last_ack(struct buf *out, uint64_t lsn, uint64_t version)
 {
     uint8_t body[128];
@@ -229,7 +237,10 @@ push_response(struct conn *conn, const struct message *message, const struct res
 {
     uint8_t ack[128];
 
-    if (response->kind == RESPONSE_BODY) {
+    if (response->kind == RESPONSE_LATER) {
+        reply_push_later(&conn->replies, response->lsn);
+        conn_wait_later(conn, response->lsn);
+    } else if (response->kind == RESPONSE_BODY) {
         push_reply(conn, message, bv_status_http(response->status), response->body,
                    response->is_replay ? "X-Beava-Idempotent-Replay: 1\r\n" : NULL,
                    response->wait_lsn, response->is_sync);

@@ -105,6 +105,7 @@ net_destroy(struct net *net)
     arena_deinit(&net->names);
     free(net->acked_tickets.ring);
     free(net->synced_tickets.ring);
+    free(net->later_tickets.ring);
     free(net->arena);
     free(net->scratch);
     free(net);
@@ -506,10 +507,33 @@ release_tickets(struct ticket_queue *queue, uint64_t mark, bool is_failed)
     }
 }
 
+/* Asks for the answers that were put off; there are few of them and mostly none. */
+static void
+release_later(struct net *net)
+{
+    struct ticket_queue *queue = &net->later_tickets;
+
+    for (size_t left = queue->count; left != 0; left--) {
+        const struct ticket ticket = queue->ring[queue->head];
+        struct response response;
+
+        drop_ticket(queue);
+        if (ticket.generation != ticket.conn->generation) {
+            continue;
+        }
+        if (net->handler.later(net->handler.context, ticket.lsn, &response)) {
+            conn_queue_flush(ticket.conn);
+        } else { /* there is room: it was there a moment ago */
+            queue->ring[(queue->head + queue->count++) & (queue->capacity - 1)] = ticket;
+        }
+    }
+}
+
 void
 net_release(struct net *net, const struct reply_marks *marks)
 {
     net->marks = *marks;
+    release_later(net);
     release_tickets(&net->acked_tickets, marks->acked_lsn, marks->is_failed);
     release_tickets(&net->synced_tickets, marks->synced_lsn, marks->is_failed);
     while (net->retired_list != NULL) {
@@ -601,4 +625,10 @@ uint32_t
 net_connection_count(const struct net *net)
 {
     return net->conn_count;
+}
+
+uint32_t
+net_transport_count(const struct net *net, enum transport transport)
+{
+    return net->transport_counts[transport];
 }

@@ -28,6 +28,9 @@ struct net_handler {
     bool (*has_room)(const void *context, size_t bytes);
     /* For the errors that the transport finds by itself. */
     uint64_t (*registry_version)(const void *context);
+    /* The answer to what was answered RESPONSE_LATER, once it is there: asked for after each tick,
+     * and when its turn has come. `out` is a body, valid until the next call. */
+    bool (*later)(void *context, uint64_t ticket, struct response *out);
 };
 
 struct net_options {
@@ -80,5 +83,6 @@ bool net_abandon(struct net *net);
 /* Connections that still owe replies, after net_stop. */
 uint32_t net_pending_count(const struct net *net);
 uint32_t net_connection_count(const struct net *net);
+uint32_t net_transport_count(const struct net *net, enum transport transport);
 
 #endif

@@ -6,7 +6,8 @@
 
 #include <stdlib.h>
 
-#define BYTES_KEPT_MAX 512 /* capacity an idle connection may keep */
+#define LATER_SIZE_GUESS 256
+#define BYTES_KEPT_MAX   512 /* capacity an idle connection may keep */
 
 void
 reply_queue_init(struct reply_queue *queue, uint32_t ack_size_guess)
@@ -68,13 +69,24 @@ reply_push_bytes(struct reply_queue *queue, size_t size, uint64_t wait_lsn, bool
     }
     queue->size += size;
     if (last != NULL && last->count == 0 && last->lsn == wait_lsn && last->is_sync == is_sync &&
-        wait_lsn == 0) {
+        wait_lsn == 0 && !last->is_later) {
         last->extent += size;
         return;
     }
     last = reply_append(queue);
     if (last != NULL) {
-        *last = (struct reply){wait_lsn, size, 0, is_sync, false};
+        *last = (struct reply){wait_lsn, size, 0, is_sync, false, false};
+    }
+}
+
+void
+reply_push_later(struct reply_queue *queue, uint64_t ticket)
+{
+    struct reply *last = reply_append(queue);
+
+    queue->size += LATER_SIZE_GUESS; /* so that a client cannot ask without end */
+    if (last != NULL) {
+        *last = (struct reply){ticket, 0, 0, false, false, true};
     }
 }
 
@@ -83,6 +95,9 @@ reply_ready_count(const struct reply *reply, const struct reply_marks *marks)
 {
     uint64_t mark = reply->is_sync ? marks->synced_lsn : marks->acked_lsn;
 
+    if (reply->is_later) {
+        return 0;
+    }
     if (reply->count == 0) {
         return reply->lsn <= mark || reply->is_started ? 1 : 0;
     }
@@ -133,7 +148,7 @@ reply_take(struct reply_queue *queue, uint32_t count)
     BV_ASSERT(first != NULL);
     if (first->count == 0) {
         queue->bytes_head += first->extent;
-        queue->size -= first->extent;
+        queue->size -= first->is_later ? LATER_SIZE_GUESS : first->extent;
         BV_ASSERT(queue->bytes_head <= queue->bytes.size);
         drop_first(queue);
         release_bytes(queue);

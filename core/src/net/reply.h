@@ -34,6 +34,7 @@ struct reply {
     uint32_t count;  /* acks; 0: bytes */
     bool is_sync;    /* waits for the sync, whatever the policy */
     bool is_started; /* bytes of it have left */
+    bool is_later;   /* nothing is known of it yet but its ticket (lsn) */
 };
 
 #define REPLY_INLINE_COUNT 2
@@ -78,13 +79,16 @@ reply_push_ack(struct reply_queue *queue, uint64_t lsn, uint64_t registry_versio
     }
     last = reply_append(queue);
     if (last != NULL) {
-        *last = (struct reply){lsn, registry_version, 1, is_sync, false};
+        *last = (struct reply){lsn, registry_version, 1, is_sync, false, false};
     }
 }
 
 /* The last `size` bytes of queue->bytes, just appended by the caller, are the next reply (or the
  * continuation of one with the same conditions). */
 void reply_push_bytes(struct reply_queue *queue, size_t size, uint64_t wait_lsn, bool is_sync);
+
+/* A reply that is asked for when its turn has come. */
+void reply_push_later(struct reply_queue *queue, uint64_t ticket);
 
 /* The next reply in order, NULL when there is none. */
 static inline struct reply *

@@ -21,6 +21,7 @@ static const struct route routes[] = {
     {"/batch_get", false, false, false, false, ROUTE_REQUEST, REQUEST_BATCH_GET},
     {"/register", false, false, false, true, ROUTE_REQUEST, REQUEST_REGISTER},
     {"/ping", false, false, false, false, ROUTE_REQUEST, REQUEST_PING},
+    {"/snapshot", false, false, false, false, ROUTE_REQUEST, REQUEST_SNAPSHOT},
     {"/reset", false, false, false, false, ROUTE_REQUEST, REQUEST_RESET},
     {"/health", false, true, false, false, ROUTE_HEALTH, REQUEST_PING},
     {"/ready", false, true, false, false, ROUTE_READY, REQUEST_PING},

@@ -68,7 +68,7 @@ fuzz_open(struct fuzz_conn *fuzz, enum transport transport)
     fuzz->net.options.max_frame_bytes = 4096;
     fuzz->net.options.max_body_bytes = 4096;
     fuzz->net.handler =
-        (struct net_handler){fuzz, fuzz_dispatch, fuzz_has_room, fuzz_registry_version};
+        (struct net_handler){fuzz, fuzz_dispatch, fuzz_has_room, fuzz_registry_version, NULL};
     TAILQ_INIT(&fuzz->net.closing.list);
     TAILQ_INIT(&fuzz->net.unfinished.list);
     arena_init(&fuzz->net.names, 4096, 1u << 20);

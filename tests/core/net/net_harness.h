@@ -40,6 +40,8 @@ struct world {
     bool next_is_sync;
     bool next_is_replay;
     uint64_t next_wait;
+    uint64_t later_done; /* tickets up to this one have their answer */
+    char later_text[64];
 };
 
 static inline void
@@ -75,6 +77,10 @@ world_dispatch(void *context, const struct request *request, struct response *ou
         out->is_sync = request->is_sync || world->next_is_sync;
         out->is_replay = world->next_is_replay;
         break;
+    case REQUEST_SNAPSHOT:
+        out->kind = RESPONSE_LATER;
+        out->lsn = world->dispatched;
+        break;
     case REQUEST_PING:
         out->opcode = FRAME_PING;
         out->body = slice_text("{\"pong\":true}");
@@ -101,6 +107,22 @@ world_registry_version(const void *context)
     return 7;
 }
 
+static inline bool
+world_later(void *context, uint64_t ticket, struct response *out)
+{
+    struct world *world = context;
+
+    if (ticket > world->later_done) {
+        return false;
+    }
+    snprintf(world->later_text, sizeof world->later_text, "{\"ticket\":%llu}",
+             (unsigned long long)ticket);
+    *out = (struct response){.kind = RESPONSE_BODY,
+                             .status = world->canned_status,
+                             .body = slice_text(world->later_text)};
+    return true;
+}
+
 static inline struct net_options
 world_options(void)
 {
@@ -113,7 +135,8 @@ world_options(void)
 static inline void
 world_open_with(struct world *world, const struct net_options *options)
 {
-    struct net_handler handler = {world, world_dispatch, world_has_room, world_registry_version};
+    struct net_handler handler = {world, world_dispatch, world_has_room, world_registry_version,
+                                  world_later};
     struct net_address address;
     struct bv_error err = {0};
 

@@ -342,6 +342,89 @@ test_client_text_in_errors_is_cut_and_stays_utf8(void **state)
     world_close(&world);
 }
 
+#define SNAPSHOT "POST /snapshot HTTP/1.1\r\n\r\n"
+
+static void
+test_what_is_answered_later_holds_up_what_comes_behind_it(void **state)
+{
+    struct world world;
+
+    world_open(&world);
+    int fd = world_connect(&world, TRANSPORT_HTTP);
+    int other = world_connect(&world, TRANSPORT_HTTP);
+
+    assert_int_equal(net_transport_count(world.net, TRANSPORT_HTTP), 2);
+    assert_int_equal(net_transport_count(world.net, TRANSPORT_TCP), 0);
+    world_send_text(&world, fd,
+                    "GET /health HTTP/1.1\r\n\r\n" SNAPSHOT "POST /ping HTTP/1.1\r\n\r\n" SNAPSHOT
+                    "POST /push HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}");
+    world_expect_text(&world, fd, OK);
+    world_expect_silence(&world, fd);
+    world_send_text(&world, other, "POST /ping HTTP/1.1\r\n\r\n");
+    world_expect_text(&world, other, PONG);
+    world.later_done = 1;
+    world_expect_text(&world, fd, HEAD("200 OK", "12", "keep-alive") "\r\n{\"ticket\":1}" PONG);
+    world_expect_silence(&world, fd);
+    world.later_done = 3;
+    world_expect_text(&world, fd,
+                      HEAD("200 OK", "12", "keep-alive") "\r\n{\"ticket\":3}" HEAD(
+                          "200 OK", "60", "keep-alive") "\r\n{\"ack_lsn\":1,\"idempotent_replay\":"
+                                                        "false,\"registry_version\":2}");
+    world_expect_silence(&world, fd);
+    close(fd);
+    close(other);
+    world_close(&world);
+}
+
+static void
+test_a_late_answer_may_be_a_refusal_and_waits_behind_the_log(void **state)
+{
+    struct world world;
+
+    world_open(&world);
+    int fd = world_connect(&world, TRANSPORT_HTTP);
+
+    world.marks.acked_lsn = 0;
+    world.canned_status = BV_SNAPSHOT_UNAVAILABLE;
+    world.later_done = 9;
+    world_send_text(&world, fd, "POST /push HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}" SNAPSHOT);
+    world_expect_silence(&world, fd);
+    world.marks.acked_lsn = 1;
+    world_expect_text(&world, fd,
+                      HEAD("200 OK", "60", "keep-alive") "\r\n{\"ack_lsn\":1,\"idempotent_replay\":"
+                                                         "false,\"registry_version\":2}" HEAD(
+                                                             "503 Service Unavailable", "12",
+                                                             "keep-alive") "\r\n{\"ticket\":2}");
+    close(fd);
+    world_close(&world);
+}
+
+static void
+test_a_connection_may_go_while_its_answer_is_due_and_a_stop_waits_for_it(void **state)
+{
+    struct world world;
+    char reply[1024] = "";
+
+    world_open(&world);
+    int gone = world_connect(&world, TRANSPORT_HTTP);
+    int fd = world_connect(&world, TRANSPORT_HTTP);
+
+    world_send_text(&world, gone, SNAPSHOT);
+    world_expect_silence(&world, gone);
+    setsockopt(gone, SOL_SOCKET, SO_LINGER, &(struct linger){1, 0}, sizeof(struct linger));
+    close(gone);
+    world_send_text(&world, fd, SNAPSHOT);
+    net_stop(world.net);
+    world_expect_silence(&world, fd);
+    assert_int_equal(net_pending_count(world.net), 1);
+    world.later_done = 2;
+    world_receive(&world, fd, reply, sizeof reply - 1);
+    assert_non_null(strstr(reply, "Connection: close\r\n\r\n{\"ticket\":2}"));
+    world_expect_eof(&world, fd);
+    close(fd);
+    world_close(&world);
+}
+
 int
 main(void)
 {
@@ -359,6 +442,9 @@ main(void)
         cmocka_unit_test(test_a_client_that_wants_the_connection_closed_gets_it_closed),
         cmocka_unit_test(test_a_client_that_waits_is_invited),
         cmocka_unit_test(test_ready_tells_why_not),
+        cmocka_unit_test(test_what_is_answered_later_holds_up_what_comes_behind_it),
+        cmocka_unit_test(test_a_late_answer_may_be_a_refusal_and_waits_behind_the_log),
+        cmocka_unit_test(test_a_connection_may_go_while_its_answer_is_due_and_a_stop_waits_for_it),
         cmocka_unit_test(test_client_text_in_errors_is_cut_and_stays_utf8),
     };
 

@@ -49,7 +49,8 @@ test_paths_mean_what_the_contract_says(void **state)
         {"POST", "/%70ing", ROUTE_UNKNOWN, REQUEST_PING, "", NULL},
         {"GET", "http://host/health", ROUTE_UNKNOWN, REQUEST_PING, "", NULL},
         {"GET", "/registry", ROUTE_UNKNOWN, REQUEST_PING, "", NULL},
-        {"POST", "/snapshot", ROUTE_UNKNOWN, REQUEST_PING, "", NULL},
+        {"POST", "/snapshot", ROUTE_FOUND, REQUEST_SNAPSHOT, "", NULL},
+        {"GET", "/snapshot", ROUTE_WRONG_METHOD, REQUEST_SNAPSHOT, "", NULL},
         {"GET", "/", ROUTE_UNKNOWN, REQUEST_PING, "", NULL},
         {"OPTIONS", "*", ROUTE_UNKNOWN, REQUEST_PING, "", NULL},
     };
