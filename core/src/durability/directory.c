@@ -156,6 +156,16 @@ wal_directory_open(struct wal_directory **out, const struct wal_options *options
     if (status != BV_OK) {
         goto done;
     }
+    if (options->snapshot_dir != NULL) {
+        size = snprintf(directory->snapshot_path, sizeof directory->snapshot_path, "%s",
+                        options->snapshot_dir);
+        if (size <= 0 || size >= (int)sizeof directory->snapshot_path) {
+            status = bv_error_set(err, BV_CONFIG,
+                                  "the snapshot directory's path must have 1 to %d bytes",
+                                  OS_PATH_MAX - 1);
+            goto done;
+        }
+    }
     if (options->snapshot_dir != NULL && strcmp(options->snapshot_dir, options->dir) != 0) {
         status = take_directory(&directory->snapshot_lock_fd, directory->os, options->snapshot_dir,
                                 "snapshot", SNAPSHOT_FORMAT, options->allow_network_fs, err);

@@ -24,9 +24,10 @@ struct wal_options {
     /* Damage after this LSN is accepted: what cannot be read goes to quarantine/. */
     bool accept_data_loss;
     uint64_t accept_data_loss_after;
-    uint64_t wal_max_bytes;  /* 0: none; log_pressure below */
+    uint64_t wal_max_bytes;  /* 0: none; wal_pressure */
     uint64_t min_free_bytes; /* of the log's file system; 0: none */
-    struct os *os;           /* NULL: os_posix() */
+    uint32_t look_ms; /* 0: 1000; how often free space, and the end of a failure, is looked for */
+    struct os *os;    /* NULL: os_posix() */
 };
 
 struct wal_directory {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is cut from the log is kept beside it, until somebody decides otherwise.
+/* What is cut from the log, or not believed, is kept beside it, until somebody decides otherwise.
  *
- * Enters:  a range of a segment, or a whole one.
+ * Enters:  a range of a segment, or a whole file.
  * Leaves:  a synced file in <directory>/quarantine/.
- * Owner:   recovery.
+ * Owner:   recovery; the snapshot writer, for snapshots.
  *
  * Invariant: the copy is durable before the original is touched. */
 #include "durability/quarantine.h"
@@ -97,24 +97,31 @@ done:
 }
 
 enum bv_status
-quarantine_segment(struct os *os, const char *directory, uint64_t number, struct bv_error *err)
+quarantine_file(struct os *os, const char *directory, const char *name, struct bv_error *err)
 {
     char quarantine[OS_PATH_MAX];
     char path[OS_PATH_MAX];
-    char name[SEGMENT_NAME_SIZE];
     int fd = -1;
     enum bv_status status = quarantine_open(quarantine, os, directory, err);
 
     if (status != BV_OK) {
         return status;
     }
-    segment_name(name, number);
     status = create_copy(&fd, path, os, quarantine, name, err);
     os_close(os, &fd);
     if (status != BV_OK) {
         return status;
     }
-    /* The empty file only held the name; it is replaced by the segment. */
+    /* The empty file only held the name; it is replaced by the one that moves. */
     status = os_rename(os, directory, name, path + strlen(directory) + 1, err);
     return status == BV_OK ? os_sync_directory(os, quarantine, err) : status;
+}
+
+enum bv_status
+quarantine_segment(struct os *os, const char *directory, uint64_t number, struct bv_error *err)
+{
+    char name[SEGMENT_NAME_SIZE];
+
+    segment_name(name, number);
+    return quarantine_file(os, directory, name, err);
 }

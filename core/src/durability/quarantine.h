@@ -10,7 +10,9 @@
 /* Copies [from, to) of the open segment and syncs the copy; the segment is not changed. */
 enum bv_status quarantine_tail(struct scan *scan, const char *directory, uint64_t from, uint64_t to,
                                struct bv_error *err);
-/* Moves a whole segment there. */
+/* Moves a whole file of the directory there. */
+enum bv_status quarantine_file(struct os *os, const char *directory, const char *name,
+                               struct bv_error *err);
 enum bv_status quarantine_segment(struct os *os, const char *directory, uint64_t number,
                                   struct bv_error *err);
 

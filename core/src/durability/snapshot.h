@@ -126,6 +126,11 @@ enum bv_status snapshot_list(uint64_t **out_lsns, size_t *out_count, struct os *
                              const char *directory, struct bv_error *err);
 #define SNAPSHOT_NAME_SIZE 32
 void snapshot_name(char out[SNAPSHOT_NAME_SIZE], uint64_t start_lsn);
+/* Moves a snapshot that does not read, or that belongs to a history that was given up, to
+ * <directory>/quarantine/, so that it does not count among the kept ones. Not while a snapshot
+ * writer runs on the directory. */
+enum bv_status snapshot_set_aside(struct os *os, const char *directory, uint64_t start_lsn,
+                                  struct bv_error *err);
 /* Header alone: enough to know S before the log is read. */
 enum bv_status snapshot_read_header(struct snapshot_info *info, struct os *os, const char *path,
                                     struct bv_error *err);
