@@ -486,43 +486,112 @@ pane_fits(const struct window_head *head, const struct window_shape *shape, uint
     return head->count == 0 || (pane > head->newest_pane && pane - oldest < WINDOW_PANES_MAX);
 }
 
+/* Room for so many panes in a window without any. */
+static enum bv_status
+open_area(struct window_head *head, const struct window_shape *shape, uint32_t count,
+          const struct codec_reader *reader, struct agg_heap *heap, struct bv_error *err)
+{
+    if (reader->is_short || count > WINDOW_PANES_MAX) {
+        return bv_error_set(err, BV_CORRUPT, "window: %u panes, %d at most", count,
+                            WINDOW_PANES_MAX);
+    }
+    if (count != 0 && !resize(head, shape, capacity_for(count), heap)) {
+        return bv_error_set(err, BV_NO_MEMORY, "window of %u panes", count);
+    }
+    return BV_OK;
+}
+
+/* The number of the next pane, behind those that are there. */
+static enum bv_status
+take_pane(uint64_t *out, struct codec_reader *reader, const struct window_head *head,
+          const struct window_shape *shape, const struct agg_heap *heap, struct bv_error *err)
+{
+    const uint64_t oldest = head->count == 0 ? 0 : pane_at(head, heap, 0);
+
+    *out = codec_take_u64(reader);
+    return reader->is_short || !pane_fits(head, shape, oldest, *out)
+               ? bv_error_set(err, BV_CORRUPT, "window: pane %u is out of order", head->count)
+               : BV_OK;
+}
+
+/* The next row is filled: it counts. */
+static void
+add_pane(struct window_head *head, uint64_t pane, const struct agg_heap *heap)
+{
+    store_le32((uint8_t *)agg_heap_at(heap, head->rows_ref) + head->count * PANE_BYTES,
+               (uint32_t)pane);
+    head->newest_pane = pane;
+    head->count++;
+}
+
 enum bv_status
 window_decode(struct window_head *head, size_t *consumed, struct slice bytes,
               const struct window_shape *shape, const uint32_t *column_order, struct agg_heap *heap,
               struct bv_error *err)
 {
-    enum bv_status status = BV_OK;
     struct codec_reader reader = {.bytes = bytes};
     const uint32_t count = codec_take_u8(&reader);
-    uint64_t oldest = 0;
+    enum bv_status status = open_area(head, shape, count, &reader, heap, err);
 
-    if (reader.is_short || count > WINDOW_PANES_MAX) {
-        status =
-            bv_error_set(err, BV_CORRUPT, "window: %u panes, %d at most", count, WINDOW_PANES_MAX);
-        goto done;
-    }
-    if (count != 0 && !resize(head, shape, capacity_for(count), heap)) {
-        status = bv_error_set(err, BV_NO_MEMORY, "window of %u panes", count);
-        goto done;
-    }
-    for (uint32_t i = 0; i < count; i++) {
-        const uint64_t pane = codec_take_u64(&reader);
+    for (uint32_t i = 0; status == BV_OK && i < count; i++) {
+        uint64_t pane;
 
-        if (reader.is_short || !pane_fits(head, shape, oldest, pane)) {
-            status = bv_error_set(err, BV_CORRUPT, "window: pane %u is out of order", i);
-            goto done;
+        status = take_pane(&pane, &reader, head, shape, heap, err);
+        if (status == BV_OK) {
+            status =
+                row_decode(row_at(head, shape, heap, i), &reader, shape, column_order, heap, err);
         }
-        status = row_decode(row_at(head, shape, heap, i), &reader, shape, column_order, heap, err);
-        if (status != BV_OK) {
-            goto done;
+        if (status == BV_OK) {
+            add_pane(head, pane, heap);
         }
-        store_le32((uint8_t *)agg_heap_at(heap, head->rows_ref) + i * PANE_BYTES, (uint32_t)pane);
-        oldest = i == 0 ? pane : oldest;
-        head->newest_pane = pane;
-        head->count++;
+    }
+    if (status != BV_OK) {
+        window_release(head, shape, heap);
+        return status;
     }
     *consumed = reader.position;
-done:
+    return BV_OK;
+}
+
+/* ---- images ---- */
+
+void
+window_image_write(struct buf *out, const struct window_head *head,
+                   const struct window_shape *shape, const struct image_run *runs,
+                   uint32_t run_count, uint64_t now_ms, const struct agg_heap *heap)
+{
+    uint32_t first;
+    const uint32_t count = active_range(&first, head, shape, now_ms, heap);
+
+    buf_byte(out, (uint8_t)count);
+    for (uint32_t i = first; i < first + count; i++) {
+        codec_put_u64(out, pane_at(head, heap, i));
+        image_write(out, row_at(head, shape, heap, i), runs, run_count, heap);
+    }
+}
+
+enum bv_status
+window_image_read(struct window_head *head, struct codec_reader *reader,
+                  const struct window_shape *shape, const struct image_run *runs,
+                  uint32_t run_count, struct agg_heap *heap, struct bv_error *err)
+{
+    const uint32_t count = codec_take_u8(reader);
+    enum bv_status status = open_area(head, shape, count, reader, heap, err);
+
+    for (uint32_t i = 0; status == BV_OK && i < count; i++) {
+        uint64_t pane;
+
+        status = take_pane(&pane, reader, head, shape, heap, err);
+        if (status == BV_OK) {
+            uint8_t *row = row_at(head, shape, heap, i);
+
+            memset(row, 0, shape->row_size);
+            status = image_read(row, reader, runs, run_count, heap, err);
+        }
+        if (status == BV_OK) {
+            add_pane(head, pane, heap);
+        }
+    }
     if (status != BV_OK) {
         window_release(head, shape, heap);
     }

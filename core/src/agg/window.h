@@ -2,6 +2,7 @@
 #ifndef BV_AGG_WINDOW_H
 #define BV_AGG_WINDOW_H
 
+#include "agg/image.h"
 #include "agg/op.h"
 
 /* Buckets over time, shared by every windowed feature of one table and one window length.
@@ -115,5 +116,14 @@ void window_encode(struct buf *out, const struct window_head *head,
 enum bv_status window_decode(struct window_head *head, size_t *consumed, struct slice bytes,
                              const struct window_shape *shape, const uint32_t *column_order,
                              struct agg_heap *heap, struct bv_error *err);
+
+/* The image of the panes active at now_ms (docs/formats.md 5.4): each row is its runs. */
+void window_image_write(struct buf *out, const struct window_head *head,
+                        const struct window_shape *shape, const struct image_run *runs,
+                        uint32_t run_count, uint64_t now_ms, const struct agg_heap *heap);
+/* The inverse, under the rules of window_decode. */
+enum bv_status window_image_read(struct window_head *head, struct codec_reader *reader,
+                                 const struct window_shape *shape, const struct image_run *runs,
+                                 uint32_t run_count, struct agg_heap *heap, struct bv_error *err);
 
 #endif

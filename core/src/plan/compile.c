@@ -76,6 +76,9 @@ contains(const struct slice *names, size_t count, struct slice name)
 
 struct continuity {
     const struct plan *previous;
+    const struct plan_former_table *former; /* instead: what a snapshot says */
+    size_t former_count;
+    bool is_restored;
     const struct slice *fresh;
     size_t fresh_count;
     const struct registry_rename *renamed;
@@ -98,6 +101,29 @@ table_before(const struct continuity *past, struct slice name)
     return plan_find_table(past->previous, name);
 }
 
+/* What its features read; *out is NULL when it starts empty, `own` the memory for it otherwise. */
+static enum bv_status
+former_of(const struct plan_former_table **out, struct plan_former_table *own, struct plan *plan,
+          const struct continuity *past, struct slice name, struct bv_error *err)
+{
+    const struct plan_table *before = table_before(past, name);
+
+    *out = NULL;
+    for (size_t i = 0; i < past->former_count; i++) {
+        if (slice_equal(past->former[i].name, name)) {
+            *out = &past->former[i];
+        }
+    }
+    if (*out == NULL && past->is_restored) {
+        return bv_error_set(err, BV_CORRUPT, "table %s is not listed", bv_error_quote(name));
+    }
+    if (before != NULL) {
+        *out = own;
+        return share_former(own, before, &plan->arena) ? BV_OK : no_memory(err);
+    }
+    return BV_OK;
+}
+
 static enum bv_status
 compile_table(struct plan_table *out, struct plan *plan, const struct resolved_source *source,
               const struct resolved_table *table, const struct continuity *past,
@@ -110,9 +136,14 @@ compile_table(struct plan_table *out, struct plan *plan, const struct resolved_s
         return no_memory(err);
     }
     arena_init(&out->layout->arena, 4096, 0);
-    enum bv_status status = share_table(out, table, source->graph, table_before(past, table->name),
-                                        plan->registry->version, &plan->arena, err);
+    struct plan_former_table own;
+    const struct plan_former_table *before;
+    enum bv_status status = former_of(&before, &own, plan, past, table->name, err);
 
+    if (status == BV_OK) {
+        status = share_table(out, table, source->graph, before, past->is_restored,
+                             plan->registry->version, &plan->arena, err);
+    }
     if (status == BV_OK && !plan_layout_place(out->layout)) {
         status = no_memory(err);
     }
@@ -154,12 +185,10 @@ compile_source(struct plan_source *out, struct plan *plan, const struct resolved
     return status;
 }
 
-enum bv_status
-plan_compile(struct plan **out, struct registry *registry, const struct plan *previous,
-             const struct slice *fresh, size_t fresh_count, const struct registry_rename *renamed,
-             size_t renamed_count, unsigned row_flags, struct bv_error *err)
+static enum bv_status
+compile(struct plan **out, struct registry *registry, const struct continuity *past,
+        unsigned row_flags, struct bv_error *err)
 {
-    const struct continuity past = {previous, fresh, fresh_count, renamed, renamed_count};
     enum bv_status status = BV_OK;
     struct plan *plan = calloc(1, sizeof *plan);
 
@@ -177,7 +206,7 @@ plan_compile(struct plan **out, struct registry *registry, const struct plan *pr
     for (size_t i = 0; status == BV_OK && i < registry->source_count; i++) {
         plan->source_count++;
         status =
-            compile_source(&plan->sources[i], plan, &registry->sources[i], &past, row_flags, err);
+            compile_source(&plan->sources[i], plan, &registry->sources[i], past, row_flags, err);
     }
     if (status == BV_OK) {
         *out = plan;
@@ -186,6 +215,31 @@ plan_compile(struct plan **out, struct registry *registry, const struct plan *pr
 done:
     plan_destroy(plan);
     return status;
+}
+
+enum bv_status
+plan_compile(struct plan **out, struct registry *registry, const struct plan *previous,
+             const struct slice *fresh, size_t fresh_count, const struct registry_rename *renamed,
+             size_t renamed_count, unsigned row_flags, struct bv_error *err)
+{
+    const struct continuity past = {.previous = previous,
+                                    .fresh = fresh,
+                                    .fresh_count = fresh_count,
+                                    .renamed = renamed,
+                                    .renamed_count = renamed_count};
+
+    return compile(out, registry, &past, row_flags, err);
+}
+
+enum bv_status
+plan_compile_restored(struct plan **out, struct registry *registry,
+                      const struct plan_former_table *former, size_t former_count,
+                      unsigned row_flags, struct bv_error *err)
+{
+    const struct continuity past = {
+        .former = former, .former_count = former_count, .is_restored = true};
+
+    return compile(out, registry, &past, row_flags, err);
 }
 
 void

@@ -101,11 +101,32 @@ struct plan {
     uint32_t table_count;
 };
 
+/* ---- what was there before: from the plan in force, or from a snapshot ---- */
+
+struct plan_former_feature {
+    struct slice name;
+    const struct agg_op *op; /* NULL: as it is now */
+    uint64_t window_ms;      /* with op */
+    uint32_t use_count;
+    struct slice identities[AGG_USES_MAX]; /* of the accumulators, by use */
+};
+
+struct plan_former_table {
+    struct slice name;
+    struct plan_former_feature *features;
+    uint32_t feature_count;
+};
+
 /* `previous` may be NULL; tables named in `fresh` take nothing from it. */
 enum bv_status plan_compile(struct plan **out, struct registry *registry,
                             const struct plan *previous, const struct slice *fresh,
                             size_t fresh_count, const struct registry_rename *renamed,
                             size_t renamed_count, unsigned row_flags, struct bv_error *err);
+/* The plan of a registry whose entities come from a snapshot: every feature takes the accumulators
+ * that the snapshot says it read. BV_CORRUPT when one is not listed. */
+enum bv_status plan_compile_restored(struct plan **out, struct registry *registry,
+                                     const struct plan_former_table *former, size_t former_count,
+                                     unsigned row_flags, struct bv_error *err);
 void plan_destroy(struct plan *plan); /* accepts NULL; layouts that were taken over stay */
 /* Decodes events with other switches from now on. */
 void plan_set_row_flags(struct plan *plan, unsigned row_flags);
@@ -134,5 +155,44 @@ void plan_layout_encode(struct buf *out, const struct plan_layout *layout, const
 /* The step and group of `of` that hold the accumulator of `as`; false when there is none. */
 bool plan_layout_find(const struct plan_layout *of, uint64_t window_ms, struct slice identity,
                       uint32_t *group, uint32_t *step);
+
+/* ---- image.c: entities of a layout as a snapshot has them (docs/formats.md 5.2, 5.4) ---- */
+
+struct plan_image_group {
+    const struct plan_group *group;
+    uint32_t *steps; /* of the group, in the order of the image */
+    struct image_run *runs;
+    uint32_t run_count;
+};
+
+/* How images of this layout are written or read. Memory comes from the arena it was made with; the
+ * layout is borrowed. */
+struct plan_image {
+    const struct plan_layout *layout;
+    struct plan_image_group *groups;
+    uint32_t group_count;
+};
+
+/* For writing: in the order in which the states lie. */
+enum bv_status plan_image_create(struct plan_image *out, const struct plan_layout *layout,
+                                 struct arena *arena, struct bv_error *err);
+/* Members "features" and "groups" of the table's section, with a comma between them. */
+void plan_image_describe(struct buf *out, const struct plan_image *image,
+                         const struct plan_table *table);
+/* What the features read, from the section; names and identities point into it. BV_CORRUPT. */
+enum bv_status plan_former_read(struct plan_former_table *out, const struct value *section,
+                                struct arena *arena, struct bv_error *err);
+/* For reading: in the section's order. BV_CORRUPT when it and the layout do not keep the same,
+ * BV_UNSUPPORTED_FORMAT when a state was written by a newer accumulator. */
+enum bv_status plan_image_read_groups(struct plan_image *out, const struct plan_layout *layout,
+                                      const struct value *section, struct arena *arena,
+                                      struct bv_error *err);
+
+/* Appends the image of an entity, as of now_ms. */
+void plan_image_write(struct buf *out, const struct plan_image *image, const void *state,
+                      uint64_t now_ms, const struct agg_heap *heap);
+/* Fills zeroed state bytes. Trusts nothing but raw states; when it fails, the state is empty. */
+enum bv_status plan_image_read(const struct plan_image *image, void *state, struct slice bytes,
+                               struct agg_heap *heap, struct bv_error *err);
 
 #endif

@@ -25,6 +25,7 @@ struct share {
     const struct expr_graph *graph;
     struct plan_layout *layout;
     uint64_t since; /* version that adds to a table that was there; 0: the table is new */
+    bool is_restored;
     uint32_t group_capacity;
     uint32_t *step_capacities; /* per group */
     struct buf text;
@@ -213,19 +214,61 @@ add_step(uint32_t *out, struct share *share, uint32_t group_index, struct plan_s
     return BV_OK;
 }
 
-/* The step this use read before the change, NULL when the feature is new. */
-static const struct plan_step *
-former_step(const struct plan_table *before, const struct resolved_feature *feature, unsigned use)
+bool
+share_former(struct plan_former_table *out, const struct plan_table *table, struct arena *arena)
+{
+    *out = (struct plan_former_table){.name = table->name};
+    out->features = arena_alloc(arena, (table->feature_count + 1) * sizeof *out->features);
+    if (out->features == NULL) {
+        return false;
+    }
+    for (uint32_t i = 0; i < table->feature_count; i++) {
+        const struct plan_feature *feature = &table->features[i];
+        struct plan_former_feature *former = &out->features[out->feature_count];
+
+        if (feature->is_blind) {
+            continue; /* it read nothing */
+        }
+        *former = (struct plan_former_feature){
+            feature->name, feature->op, feature->window_ms, feature->op->use_count, {{NULL, 0}}};
+        for (unsigned k = 0; k < feature->op->use_count; k++) {
+            former->identities[k] =
+                table->layout->groups[feature->group].steps[feature->steps[k]].identity;
+        }
+        out->feature_count++;
+    }
+    return true;
+}
+
+/* What the feature read before the change, NULL when it is new. */
+static const struct plan_former_feature *
+former_feature(const struct plan_former_table *before, const struct resolved_feature *feature)
 {
     if (before == NULL) {
         return NULL;
     }
     for (uint32_t i = 0; i < before->feature_count; i++) {
-        const struct plan_feature *old = &before->features[i];
+        const struct plan_former_feature *old = &before->features[i];
 
-        if (slice_equal(old->name, feature->name) && old->op == feature->op && !old->is_blind &&
-            old->window_ms == feature->window_ms) {
-            return &before->layout->groups[old->group].steps[old->steps[use]];
+        if (slice_equal(old->name, feature->name) && old->use_count == feature->op->use_count &&
+            (old->op == NULL || (old->op == feature->op && old->window_ms == feature->window_ms))) {
+            return old;
+        }
+    }
+    return NULL;
+}
+
+/* The accumulator that an identity begins with; NULL when it is none that serves this use. */
+static const struct agg_accumulator *
+accumulator_of(const struct agg_use *use, struct slice identity)
+{
+    for (size_t i = 0; i < 4 && use->any_of[i] != NULL; i++) {
+        const struct slice name = slice_text(use->any_of[i]->name);
+
+        if (identity.size >= name.size && memcmp(identity.data, name.data, name.size) == 0 &&
+            (identity.size == name.size || identity.data[name.size] == '(' ||
+             identity.data[name.size] == ' ')) {
+            return use->any_of[i];
         }
     }
     return NULL;
@@ -234,16 +277,22 @@ former_step(const struct plan_table *before, const struct resolved_feature *feat
 /* What was there keeps its accumulator, under the identity it had. */
 static enum bv_status
 place_former(struct plan_feature *out, struct share *share, const struct resolved_feature *feature,
-             const struct plan_step *former, unsigned use_index)
+             struct slice identity, unsigned use_index)
 {
     struct plan_step step;
-    enum bv_status status =
-        describe(&step, share, feature, &feature->op->uses[use_index], former->accumulator);
+    const struct agg_use *use = &feature->op->uses[use_index];
+    const struct agg_accumulator *accumulator = accumulator_of(use, identity);
+
+    if (accumulator == NULL) {
+        return bv_error_set(share->err, BV_CORRUPT, "feature %s cannot read \"%s\"",
+                            bv_error_quote(feature->name), bv_error_quote(identity));
+    }
+    enum bv_status status = describe(&step, share, feature, use, accumulator);
 
     if (status != BV_OK) {
         return status;
     }
-    step.identity = former->identity;
+    step.identity = identity;
     out->steps[use_index] = find_step(&share->layout->groups[out->group], step.identity);
     return out->steps[use_index] != UINT32_MAX
                ? BV_OK
@@ -252,15 +301,14 @@ place_former(struct plan_feature *out, struct share *share, const struct resolve
 
 static enum bv_status
 place_use(struct plan_feature *out, struct share *share, const struct resolved_feature *feature,
-          const struct plan_table *before, unsigned use_index)
+          const struct plan_former_feature *former, unsigned use_index)
 {
     const struct agg_use *use = &feature->op->uses[use_index];
-    const struct plan_step *former = former_step(before, feature, use_index);
     struct plan_step step;
     enum bv_status status = BV_OK;
 
     if (former != NULL) {
-        return place_former(out, share, feature, former, use_index);
+        return place_former(out, share, feature, former->identities[use_index], use_index);
     }
     for (size_t i = 0; i < 4 && use->any_of[i] != NULL; i++) {
         status = describe(&step, share, feature, use, use->any_of[i]);
@@ -278,13 +326,19 @@ place_use(struct plan_feature *out, struct share *share, const struct resolved_f
 
 static enum bv_status
 place_feature(struct plan_feature *out, struct share *share, const struct resolved_feature *feature,
-              const struct plan_table *before)
+              const struct plan_former_table *before)
 {
+    const struct plan_former_feature *former = former_feature(before, feature);
     const bool is_lifetime = feature->op->window == AGG_WINDOW_PARAMETER;
     enum bv_status status = group_for(&out->group, share, is_lifetime ? 0 : feature->window_ms);
 
+    if (former == NULL && share->is_restored) {
+        return bv_error_set(share->err, BV_CORRUPT, "table %s: feature %s is not listed",
+                            bv_error_quote(share->table->name), bv_error_quote(feature->name));
+    }
+
     for (unsigned i = 0; status == BV_OK && i < feature->op->use_count; i++) {
-        status = place_use(out, share, feature, before, i);
+        status = place_use(out, share, feature, former, i);
     }
     return status;
 }
@@ -301,9 +355,9 @@ has_choice(const struct agg_op *op)
 }
 
 static unsigned
-round_of(const struct plan_table *before, const struct resolved_feature *feature)
+round_of(const struct plan_former_table *before, const struct resolved_feature *feature)
 {
-    if (former_step(before, feature, 0) != NULL) {
+    if (former_feature(before, feature) != NULL) {
         return 0;
     }
     return has_choice(feature->op) ? 2 : 1;
@@ -347,13 +401,14 @@ initial_value(struct value *out, struct share *share, const struct resolved_feat
 
 enum bv_status
 share_table(struct plan_table *out, const struct resolved_table *table,
-            const struct expr_graph *graph, const struct plan_table *before, uint64_t version,
-            struct arena *arena, struct bv_error *err)
+            const struct expr_graph *graph, const struct plan_former_table *before,
+            bool is_restored, uint64_t version, struct arena *arena, struct bv_error *err)
 {
     struct share share = {.table = table,
                           .graph = graph,
                           .layout = out->layout,
                           .since = before == NULL ? 0 : version,
+                          .is_restored = is_restored,
                           .err = err};
     uint32_t lifetime;
     enum bv_status status = BV_OK;

@@ -12,6 +12,9 @@
  *   (3) Free blocks form a list through their first words. The last may say LINK_FRESH: it and all
  *       blocks behind it were never used. So opening a page writes one word, not a thousand.
  *   (4) A failed call changes nothing.
+ *   (5) A page that was made for an image (image_lsn not 0) is in no pool's list. Only an image of
+ *       the same LSN gets a block in it, and only while it is the last such page of its pool; a
+ *       block that is freed in it stays free until pages_forget_images.
  *
  * A pool is found by hashing (owner, layout, size) at each call: pages keep no pool number, because
  * their record is full and a snapshot wants it at 32 bytes. */
@@ -59,6 +62,16 @@ static uint64_t
 pool_key(uint32_t owner, uint16_t layout, uint32_t units)
 {
     return (uint64_t)owner << 32 | (uint64_t)layout << 16 | units;
+}
+
+/* The pool that remembers the last page made for images; never more than one page. Units need 11
+ * bits of the 16. */
+#define POOL_OF_IMAGES 0x8000u
+
+static bool
+is_pool_of(const struct pool *pool, uint32_t owner)
+{
+    return pool->key != 0 && pool->key >> 32 == owner;
 }
 
 static uint32_t
@@ -251,14 +264,14 @@ alloc_run(struct pages *pages, uint32_t owner, uint16_t layout, uint32_t size)
     return page * PAGE_UNITS;
 }
 
-static bool
-pool_add_page(struct pages *pages, struct pool *pool, uint32_t owner, uint16_t layout,
-              uint32_t units)
+/* A page of fresh blocks, in no list; 0 when memory is spent. */
+static uint32_t
+page_of_blocks(struct pages *pages, uint32_t owner, uint16_t layout, uint32_t units)
 {
     const uint32_t page = pages_take(pages, 1);
 
     if (page == 0) {
-        return false;
+        return 0;
     }
     pages->space.records[page] = (struct page_record){
         .owner = owner,
@@ -267,8 +280,26 @@ pool_add_page(struct pages *pages, struct pool *pool, uint32_t owner, uint16_t l
         .free_ref = page * PAGE_UNITS,
     };
     link_store(pages, page * PAGE_UNITS, LINK_FRESH);
-    pool_list(pages, pool, page);
-    return true;
+    return page;
+}
+
+/* Takes the first free block of a page that has one. */
+static uint32_t
+page_take_block(struct pages *pages, struct page_record *record)
+{
+    const uint32_t ref = record->free_ref;
+    const uint32_t units = record->block_units;
+    uint32_t next = link_load(pages, ref);
+
+    if (next == LINK_FRESH) {
+        next = ref % PAGE_UNITS + 2 * units <= PAGE_UNITS ? ref + units : 0;
+        if (next != 0) {
+            link_store(pages, next, LINK_FRESH);
+        }
+    }
+    record->free_ref = next;
+    record->used++;
+    return ref;
 }
 
 uint32_t
@@ -284,25 +315,102 @@ pages_alloc_block(struct pages *pages, uint32_t owner, uint16_t layout, uint32_t
     if (pool == NULL) {
         return 0;
     }
-    if (pool->first_page == 0 && !pool_add_page(pages, pool, owner, layout, units)) {
-        return 0;
+    if (pool->first_page == 0) {
+        const uint32_t page = page_of_blocks(pages, owner, layout, units);
+
+        if (page == 0) {
+            return 0;
+        }
+        pool_list(pages, pool, page);
     }
     struct page_record *record = &pages->space.records[pool->first_page];
-    const uint32_t ref = record->free_ref;
-    uint32_t next = link_load(pages, ref);
+    const uint32_t ref = page_take_block(pages, record);
 
-    if (next == LINK_FRESH) {
-        next = ref % PAGE_UNITS + 2 * units <= PAGE_UNITS ? ref + units : 0;
-        if (next != 0) {
-            link_store(pages, next, LINK_FRESH);
-        }
-    }
-    record->free_ref = next;
-    record->used++;
-    if (next == 0) {
+    if (record->free_ref == 0) {
         pool_unlist(pages, pool, pool->first_page);
     }
     return ref;
+}
+
+uint32_t
+pages_alloc_image(struct pages *pages, uint32_t owner, uint16_t layout, uint32_t size,
+                  uint64_t image_lsn)
+{
+    BV_ASSERT(size != 0 && size % PAGE_UNIT_BYTES == 0);
+    BV_ASSERT(image_lsn != 0);
+    if (size > PAGE_SIZE_BYTES) {
+        const uint32_t run = size > ALLOC_SIZE_MAX ? 0 : alloc_run(pages, owner, layout, size);
+
+        if (run != 0) {
+            pages_record(pages, run)->image_lsn = image_lsn;
+        }
+        return run;
+    }
+    const uint32_t units = size / PAGE_UNIT_BYTES;
+    const uint64_t key = pool_key(owner, layout, units);
+
+    /* The usual pool too: pages_forget_images lists the page there and must not fail. */
+    if (pool_open(pages, key) == NULL) {
+        return 0;
+    }
+    struct pool *pool = pool_open(pages, key | POOL_OF_IMAGES);
+
+    if (pool == NULL) {
+        return 0;
+    }
+    struct page_record *record = &pages->space.records[pool->first_page];
+
+    if (pool->first_page == 0 || record->image_lsn != image_lsn || record->free_ref == 0) {
+        const uint32_t page = page_of_blocks(pages, owner, layout, units);
+
+        if (page == 0) {
+            return 0;
+        }
+        pool->first_page = page;
+        record = &pages->space.records[page];
+        record->image_lsn = image_lsn;
+    }
+    return page_take_block(pages, record);
+}
+
+/* A block of an image is freed: its place is for nobody, the whole page for anybody. */
+static void
+release_image_block(struct pages *pages, uint32_t page)
+{
+    const struct page_record *record = &pages->space.records[page];
+
+    if (record->used == 0) {
+        struct pool *pool = pool_place(
+            pages, pool_key(record->owner, record->layout, record->block_units) | POOL_OF_IMAGES);
+
+        if (pool->key != 0 && pool->first_page == page) {
+            pool->first_page = 0;
+        }
+        run_release(&pages->space, page, 1);
+    }
+}
+
+void
+pages_forget_images(struct pages *pages)
+{
+    for (uint32_t page = 1; page < pages->space.next_page; page++) {
+        struct page_record *record = &pages->space.records[page];
+
+        if (record->image_lsn == 0) {
+            continue;
+        }
+        record->image_lsn = 0;
+        if (record->block_units != 0 && record->free_ref != 0) {
+            pool_list(pages, pool_of_page(pages, record), page);
+        }
+    }
+    for (uint32_t i = 0; i < pages->pool_capacity;) {
+        if (pages->pools[i].key & POOL_OF_IMAGES) {
+            pool_remove(pages, i); /* may have moved another here: look again */
+        } else {
+            i++;
+        }
+    }
 }
 
 void
@@ -324,6 +432,12 @@ pages_release_block(struct pages *pages, uint32_t ref, uint32_t size)
     const bool was_full = record->free_ref == 0;
 
     record->used--;
+    if (BV_UNLIKELY(record->image_lsn != 0)) {
+        link_store(pages, ref, record->free_ref);
+        record->free_ref = ref;
+        release_image_block(pages, page);
+        return;
+    }
     if (record->used == 0) {
         if (!was_full) {
             pool_unlist(pages, pool_of_page(pages, record), page);
@@ -350,8 +464,23 @@ pages_release_owner(struct pages *pages, uint32_t owner)
         }
     }
     for (uint32_t i = 0; i < pages->pool_capacity;) {
-        if (pages->pools[i].key >> 32 == owner) {
+        if (is_pool_of(&pages->pools[i], owner)) {
             pool_remove(pages, i); /* may have moved another here: look again */
+        } else {
+            i++;
+        }
+    }
+}
+
+void
+pages_forget_layouts(struct pages *pages, uint32_t owner, uint16_t layout)
+{
+    for (uint32_t i = 0; i < pages->pool_capacity;) {
+        const struct pool *pool = &pages->pools[i];
+
+        if (is_pool_of(pool, owner) && (uint16_t)(pool->key >> 16) != layout &&
+            pool->first_page == 0) {
+            pool_remove(pages, i);
         } else {
             i++;
         }

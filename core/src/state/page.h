@@ -78,6 +78,8 @@ uint32_t pages_alloc_image(struct pages *pages, uint32_t owner, uint16_t layout,
                            uint64_t image_lsn);
 /* Recovery is over: every image_lsn becomes 0, and pages with room are used again. */
 void pages_forget_images(struct pages *pages);
+/* No block of this owner has another layout than this one: what was kept for others is dropped. */
+void pages_forget_layouts(struct pages *pages, uint32_t owner, uint16_t layout);
 /* Frees every block of an owner (not PAGE_OWNER_SHARED) at once. */
 void pages_release_owner(struct pages *pages, uint32_t owner);
 

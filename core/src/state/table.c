@@ -13,6 +13,8 @@
  *       lookup reads a page record.
  *   (4) A long key is owned by the block that the index leads to.
  *   (5) A failed call leaves index, blocks and counts as they were.
+ *   (6) Layouts are counted from the oldest that is kept; a page's record has the number plus
+ *       layout_base, so that dropping old ones touches no page.
  *
  *   block   state | u48 touched_ms | u8 key_length | u8 flags | key | zeros to the block's size
  *   long    key = first 14 bytes | u32 size | u32 ref; at ref: the whole key, zeros to 8, u64 hash
@@ -52,7 +54,9 @@ struct table {
     struct table_layout *layouts;
     uint32_t layout_count;
     uint32_t layout_capacity;
+    uint16_t layout_base; /* what a page calls layout 0; it goes round */
     uint64_t block_count;
+    uint64_t block_bytes;
     uint64_t long_key_count;
     uint32_t id;
 };
@@ -73,7 +77,7 @@ layout_of(const struct table *table, uint32_t ref)
     if (BV_LIKELY(table->foreign_blocks == 0)) {
         return (uint16_t)(table->layout_count - 1);
     }
-    return pages_record(table->pages, ref)->layout;
+    return (uint16_t)(pages_record(table->pages, ref)->layout - table->layout_base);
 }
 
 static uint32_t
@@ -82,7 +86,7 @@ state_size_of(const struct table *table, uint32_t ref)
     if (BV_LIKELY(table->foreign_blocks == 0)) {
         return table->state_size;
     }
-    return table->layouts[pages_record(table->pages, ref)->layout].state_size;
+    return table->layouts[layout_of(table, ref)].state_size;
 }
 
 /* What stands behind the state bytes. */
@@ -292,13 +296,24 @@ table_find(const struct table *table, uint64_t hash, struct slice key)
 
 /* ---- changes ---- */
 
-/* A block of the current layout with zeroed state; the key field is left to the caller. */
+/* As a page's record has it. */
+static uint16_t
+page_layout(const struct table *table)
+{
+    return (uint16_t)(table->layout_base + table->layout_count - 1);
+}
+
+/* A block of the current layout with zeroed state; the key field is left to the caller. image_lsn
+ * is 0 for all but those that an image brings. */
 static uint32_t
-block_create(struct table *table, uint32_t key_length, uint16_t head, uint64_t touched_ms)
+block_create(struct table *table, uint32_t key_length, uint16_t head, uint64_t touched_ms,
+             uint64_t image_lsn)
 {
     const uint32_t size = block_size(table->state_size, key_length);
     const uint32_t ref =
-        pages_alloc_block(table->pages, table->id + 1, (uint16_t)(table->layout_count - 1), size);
+        BV_LIKELY(image_lsn == 0)
+            ? pages_alloc_block(table->pages, table->id + 1, page_layout(table), size)
+            : pages_alloc_image(table->pages, table->id + 1, page_layout(table), size, image_lsn);
 
     if (ref != 0) {
         uint8_t *block = block_at(table, ref);
@@ -308,6 +323,7 @@ block_create(struct table *table, uint32_t key_length, uint16_t head, uint64_t t
         touched_store(tail, touched_ms);
         store_le16(tail + FIELD_HEAD, head);
         table->block_count++;
+        table->block_bytes += size;
     }
     return ref;
 }
@@ -321,15 +337,18 @@ block_release(struct table *table, uint32_t ref)
     if (layout_of(table, ref) != table->layout_count - 1) {
         table->foreign_blocks--;
     }
+    const uint32_t size = block_size(state_size, tail[FIELD_HEAD]);
+
     table->block_count--;
-    pages_release_block(table->pages, ref, block_size(state_size, tail[FIELD_HEAD]));
+    table->block_bytes -= size;
+    pages_release_block(table->pages, ref, size);
 }
 
 static uint32_t
-block_create_short(struct table *table, struct slice key, uint64_t now_ms)
+block_create_short(struct table *table, struct slice key, uint64_t now_ms, uint64_t image_lsn)
 {
     const uint32_t length = (uint32_t)key.size;
-    const uint32_t ref = block_create(table, length, (uint16_t)length, now_ms);
+    const uint32_t ref = block_create(table, length, (uint16_t)length, now_ms, image_lsn);
 
     if (ref != 0 && length != 0) {
         memcpy(block_at(table, ref) + table->state_size + FIELD_KEY, key.data, length);
@@ -338,12 +357,13 @@ block_create_short(struct table *table, struct slice key, uint64_t now_ms)
 }
 
 static uint32_t
-block_create_long(struct table *table, uint64_t hash, struct slice key, uint64_t now_ms)
+block_create_long(struct table *table, uint64_t hash, struct slice key, uint64_t now_ms,
+                  uint64_t image_lsn)
 {
     if (key.size > TABLE_KEY_MAX) {
         return 0;
     }
-    const uint32_t ref = block_create(table, LONG_KEY_FIELD, HEAD_LONG_KEY, now_ms);
+    const uint32_t ref = block_create(table, LONG_KEY_FIELD, HEAD_LONG_KEY, now_ms, image_lsn);
 
     if (ref == 0) {
         return 0;
@@ -363,10 +383,11 @@ block_create_long(struct table *table, uint64_t hash, struct slice key, uint64_t
 
 /* Kept out of line: upsert's frequent case is a hit and saves its registers. */
 __attribute__((noinline)) static uint32_t
-insert(struct table *table, uint64_t hash, struct slice key, uint64_t now_ms)
+insert(struct table *table, uint64_t hash, struct slice key, uint64_t now_ms, uint64_t image_lsn)
 {
-    const uint32_t ref = key.size <= SHORT_KEY_MAX ? block_create_short(table, key, now_ms)
-                                                   : block_create_long(table, hash, key, now_ms);
+    const uint32_t ref = key.size <= SHORT_KEY_MAX
+                             ? block_create_short(table, key, now_ms, image_lsn)
+                             : block_create_long(table, hash, key, now_ms, image_lsn);
 
     if (ref != 0 && !index_insert(&table->index, hash, ref)) {
         if (key.size > SHORT_KEY_MAX) {
@@ -387,7 +408,7 @@ table_upsert(struct table *table, uint64_t hash, struct slice key, uint64_t now_
     if (BV_LIKELY(ref != 0)) {
         return ref;
     }
-    const uint32_t fresh = insert(table, hash, key, now_ms);
+    const uint32_t fresh = insert(table, hash, key, now_ms, 0);
 
     *created = fresh != 0;
     return fresh;
@@ -408,13 +429,15 @@ table_remove(struct table *table, uint64_t hash, struct slice key)
     block_release(table, ref);
 }
 
-uint32_t
-table_move(struct table *table, uint64_t hash, uint32_t old_ref)
+/* A second block of the same key, which the index leads to from now on. */
+static uint32_t
+move_block(struct table *table, uint64_t hash, uint32_t old_ref, uint64_t touched_ms,
+           uint64_t image_lsn)
 {
     const uint8_t *old_tail = tail_at(table, old_ref);
     const uint32_t key_length = old_tail[FIELD_HEAD];
-    const uint32_t ref = block_create(table, key_length, load_le16(old_tail + FIELD_HEAD),
-                                      load_le32(old_tail + FIELD_TOUCHED));
+    const uint32_t ref =
+        block_create(table, key_length, load_le16(old_tail + FIELD_HEAD), touched_ms, image_lsn);
 
     if (ref != 0) {
         memcpy(block_at(table, ref) + table->state_size + FIELD_KEY, old_tail + FIELD_KEY,
@@ -422,6 +445,45 @@ table_move(struct table *table, uint64_t hash, uint32_t old_ref)
         index_replace(&table->index, hash, old_ref, ref);
     }
     return ref;
+}
+
+uint32_t
+table_insert_image(struct table *table, uint64_t hash, struct slice key, uint64_t touched_ms,
+                   uint64_t image_lsn, enum table_image *outcome)
+{
+    const uint32_t old_ref = find(table, hash, key);
+
+    *outcome = TABLE_IMAGE_NEW;
+    if (BV_LIKELY(old_ref == 0)) {
+        return insert(table, hash, key, touched_ms, image_lsn);
+    }
+    if (table_image_lsn(table, old_ref) >= image_lsn) {
+        *outcome = TABLE_IMAGE_STALE;
+        return old_ref;
+    }
+    const uint32_t ref = move_block(table, hash, old_ref, touched_ms, image_lsn);
+
+    if (ref == 0) {
+        return 0;
+    }
+    /* Images are of the current layout: both blocks are. */
+    *outcome = TABLE_IMAGE_REPLACES;
+    memcpy(block_at(table, ref), block_at(table, old_ref), table->state_size);
+    block_release(table, old_ref);
+    return ref;
+}
+
+uint32_t
+table_move(struct table *table, uint64_t hash, uint32_t old_ref)
+{
+    return move_block(table, hash, old_ref, table_touched_ms(table, old_ref), 0);
+}
+
+void
+table_move_back(struct table *table, uint64_t hash, uint32_t old_ref, uint32_t ref)
+{
+    index_replace(&table->index, hash, ref, old_ref);
+    block_release(table, ref);
 }
 
 void
@@ -492,6 +554,33 @@ table_each(struct table *table, table_visit visit, void *context)
             }
         }
     }
+}
+
+/* The hand is a hash: its top bits name a segment, its lowest a bucket. */
+uint32_t
+table_sample(const struct table *table, uint64_t *hand, uint32_t *refs, uint32_t refs_max)
+{
+    const uint64_t bucket_count = (uint64_t)INDEX_BUCKETS << table->index.depth;
+    uint32_t count = 0;
+
+    for (uint64_t i = 0; i < bucket_count && count + INDEX_PLACES <= refs_max; i++) {
+        const struct index_bucket *bucket =
+            &index_segment(&table->index, *hand)[*hand & (INDEX_BUCKETS - 1)];
+
+        for (uint32_t place = 0; place < bucket->fill; place++) {
+            if (bucket->ref[place] != 0) {
+                refs[count++] = bucket->ref[place];
+            }
+        }
+        if ((++*hand & (INDEX_BUCKETS - 1)) == 0) {
+            /* The next segment; past the last one the sum wraps to the first. */
+            *hand -= INDEX_BUCKETS;
+            *hand = table->index.depth == 0
+                        ? 0
+                        : ((*hand >> (64 - table->index.depth)) + 1) << (64 - table->index.depth);
+        }
+    }
+    return count;
 }
 
 /* ---- the table ---- */
@@ -603,6 +692,23 @@ table_destroy(struct table *table)
     free(table);
 }
 
+void
+table_drop_layouts(struct table *table)
+{
+    BV_ASSERT(table->foreign_blocks == 0);
+    table->layouts[0] = table->layouts[table->layout_count - 1];
+    table->layouts[0].id = 0;
+    table->layout_base = page_layout(table);
+    table->layout_count = 1;
+    pages_forget_layouts(table->pages, table->id + 1, table->layout_base);
+}
+
+bool
+table_is_uniform(const struct table *table)
+{
+    return table->foreign_blocks == 0;
+}
+
 uint16_t
 table_current_layout(const struct table *table)
 {
@@ -619,6 +725,12 @@ uint64_t
 table_index_bytes(const struct table *table)
 {
     return index_bytes(&table->index);
+}
+
+uint64_t
+table_block_bytes(const struct table *table)
+{
+    return table->block_bytes;
 }
 
 uint64_t

@@ -48,8 +48,13 @@ enum bv_status table_reserve_layout(struct table *table, uint32_t state_size, st
 enum bv_status table_add_layout(struct table *table, uint32_t state_size, uint16_t *out_layout_id,
                                 struct bv_error *err);
 uint16_t table_current_layout(const struct table *table);
+/* Whether every block has the current layout. Then the others can be dropped: the current one has
+ * the number 0 afterwards. */
+bool table_is_uniform(const struct table *table);
+void table_drop_layouts(struct table *table);
 uint64_t table_entity_count(const struct table *table);
 uint64_t table_index_bytes(const struct table *table);
+uint64_t table_block_bytes(const struct table *table); /* without what blocks own out of line */
 /* Splits of an index segment, and those that came while it was half empty: the second grows only
  * when somebody has found keys that collide (engine.md 4). */
 uint64_t table_split_count(const struct table *table);
@@ -102,6 +107,12 @@ uint64_t table_image_lsn(const struct table *table, uint32_t ref);
  * returns its ref; the old block stays readable until table_free_block. 0 when memory is spent. */
 uint32_t table_move(struct table *table, uint64_t hash, uint32_t old_ref);
 void table_free_block(struct table *table, uint32_t ref);
+/* Instead of table_free_block: the entity is in its old block again, the fresh one is freed. */
+void table_move_back(struct table *table, uint64_t hash, uint32_t old_ref, uint32_t ref);
+
+/* Up to so many (16 or more) entities from the hand on, which moves behind them: at least one when
+ * the table has any. Every entity comes by as the hand goes round. */
+uint32_t table_sample(const struct table *table, uint64_t *hand, uint32_t *refs, uint32_t refs_max);
 
 /* Every live entity, in page order (between table_move and table_free_block: old and new block).
  * The callback must not insert or remove. */

@@ -519,6 +519,214 @@ test_a_layout_too_many_is_refused_before_it_is_added(void **state)
     pages_destroy(pages);
 }
 
+static uint32_t
+insert_image(struct table *table, const char *key, uint64_t touched_ms, uint64_t image_lsn,
+             enum table_image *outcome)
+{
+    return table_insert_image(table, table_hash(table, slice_text(key)), slice_text(key),
+                              touched_ms, image_lsn, outcome);
+}
+
+static void
+test_of_two_images_of_a_key_the_higher_counts(void **state)
+{
+    struct pages *pages = open_pages(0);
+    struct table *table = open_table(pages, 3, 24);
+    char long_key[600];
+    enum table_image outcome;
+
+    (void)state;
+    memset(long_key, 'k', sizeof long_key - 1);
+    long_key[sizeof long_key - 1] = 0;
+    for (unsigned i = 0; i < 2; i++) {
+        const char *key = i == 0 ? "short" : long_key;
+        uint32_t ref = insert_image(table, key, 1ull << 40, 7, &outcome);
+
+        assert_int_equal(outcome, TABLE_IMAGE_NEW);
+        assert_true(table_image_lsn(table, ref) == 7);
+        assert_true(table_touched_ms(table, ref) == 1ull << 40);
+        memset(table_state(table, ref), 'o', 24);
+        ref = insert_image(table, key, 5, 7, &outcome);
+        assert_int_equal(outcome, TABLE_IMAGE_STALE);
+        ref = insert_image(table, key, 6, 9, &outcome);
+        assert_int_equal(outcome, TABLE_IMAGE_REPLACES);
+        assert_memory_equal(table_state(table, ref), "oooooooooooooooooooooooo", 24);
+        assert_true(table_image_lsn(table, ref) == 9);
+        assert_true(table_touched_ms(table, ref) == 6);
+        assert_true(slice_equal(table_key(table, ref), slice_text(key)));
+        assert_int_equal(table_find(table, table_hash(table, slice_text(key)), slice_text(key)),
+                         ref);
+    }
+    assert_true(table_entity_count(table) == 2);
+    table_destroy(table);
+    assert_true(pages_used_bytes(pages) == 0);
+    pages_destroy(pages);
+}
+
+/* Rule 4 of engine.md 8: replay never gets a place in a page of images, not even a freed one. */
+static void
+test_replay_never_gets_a_place_among_images(void **state)
+{
+    struct pages *pages = open_pages(0);
+    struct table *table = open_table(pages, 0, 8);
+    char key[16];
+    bool created;
+    enum table_image outcome;
+
+    (void)state;
+    for (unsigned i = 0; i < 3000; i++) {
+        snprintf(key, sizeof key, "i%u", i);
+        const uint32_t ref = insert_image(table, key, 1, 10 + i / 1000, &outcome);
+
+        assert_true(table_image_lsn(table, ref) == 10 + i / 1000);
+    }
+    for (unsigned i = 0; i < 3000; i += 2) {
+        snprintf(key, sizeof key, "i%u", i);
+        table_remove(table, table_hash(table, slice_text(key)), slice_text(key));
+    }
+    for (unsigned i = 0; i < 3000; i++) {
+        snprintf(key, sizeof key, "r%u", i);
+        const uint32_t ref =
+            table_upsert(table, table_hash(table, slice_text(key)), slice_text(key), 2, &created);
+
+        assert_true(created);
+        assert_true(table_image_lsn(table, ref) == 0);
+    }
+    const uint64_t bytes = pages_used_bytes(pages);
+
+    pages_forget_images(pages);
+    for (unsigned i = 0; i < 1000; i++) {
+        snprintf(key, sizeof key, "n%u", i);
+        const uint32_t ref =
+            table_upsert(table, table_hash(table, slice_text(key)), slice_text(key), 2, &created);
+
+        assert_true(table_image_lsn(table, ref) == 0);
+    }
+    /* The places of the 1500 that went are used again. */
+    assert_true(pages_used_bytes(pages) <= bytes + 2 * PAGE_SIZE_BYTES);
+    for (unsigned i = 1; i < 3000; i += 2) {
+        snprintf(key, sizeof key, "i%u", i);
+        table_remove(table, table_hash(table, slice_text(key)), slice_text(key));
+    }
+    assert_true(table_entity_count(table) == 4000);
+    table_destroy(table);
+    assert_true(pages_used_bytes(pages) == 0);
+    pages_destroy(pages);
+}
+
+static void
+test_a_page_of_images_that_empties_serves_anybody(void **state)
+{
+    struct pages *pages = open_pages(0);
+    const uint32_t image = pages_alloc_image(pages, 1, 0, 64, 5);
+    const uint32_t large = pages_alloc_image(pages, 1, 0, 40000 / 16 * 16, 5);
+
+    (void)state;
+    assert_true(pages_record(pages, large)->image_lsn == 5);
+    pages_release_block(pages, image, 64);
+    const uint32_t plain = pages_alloc_block(pages, 1, 0, 64);
+
+    assert_int_equal(plain / PAGE_UNITS, image / PAGE_UNITS);
+    assert_true(pages_record(pages, plain)->image_lsn == 0);
+    const uint32_t other = pages_alloc_image(pages, 1, 0, 64, 5);
+
+    assert_int_not_equal(other / PAGE_UNITS, plain / PAGE_UNITS);
+    pages_release_block(pages, large, 40000 / 16 * 16);
+    pages_forget_images(pages);
+    assert_true(pages_record(pages, other)->image_lsn == 0);
+    pages_release_block(pages, other, 64);
+    pages_release_block(pages, plain, 64);
+    assert_true(pages_used_bytes(pages) == 0);
+    pages_destroy(pages);
+}
+
+static void
+test_an_image_that_finds_no_memory_changes_nothing(void **state)
+{
+    struct pages *pages = open_pages(0);
+    struct table *table = open_table(pages, 0, 8);
+    enum table_image outcome;
+    const uint32_t ref = insert_image(table, "k", 1, 4, &outcome);
+
+    (void)state;
+    for (uint64_t nth = 1; nth < 3; nth++) {
+        pages_fail_from(pages, nth);
+        const uint32_t other = insert_image(table, nth == 1 ? "k" : "other", 1, 4 + nth, &outcome);
+
+        pages_fail_from(pages, 0);
+        assert_true(nth != 1 || other == 0);
+    }
+    assert_int_equal(table_find(table, table_hash(table, slice_text("k")), slice_text("k")), ref);
+    assert_true(table_image_lsn(table, ref) == 4);
+    table_destroy(table);
+    pages_destroy(pages);
+}
+
+/* Numbers of layouts go round: more changes than a page's record has numbers for. */
+static void
+test_dropped_layouts_leave_nothing_behind(void **state)
+{
+    struct pages *pages = open_pages(0);
+    struct table *table = open_table(pages, 0, 8);
+    const uint64_t hash = table_hash(table, slice_text("k"));
+    bool created;
+    uint32_t ref = table_upsert(table, hash, slice_text("k"), 1ull << 41, &created);
+    uint16_t id = 0;
+
+    (void)state;
+    memcpy(table_state(table, ref), "constant", 8);
+    for (unsigned i = 0; i < 70000; i++) {
+        const uint32_t size = 8 + i % 3 * 56;
+
+        assert_int_equal(table_add_layout(table, size, &id, NULL), BV_OK);
+        assert_int_equal(id, 1);
+        assert_false(table_is_uniform(table));
+        assert_int_equal(table_layout_of(table, ref), 0);
+        const uint32_t moved = table_move(table, hash, ref);
+
+        memcpy(table_state(table, moved), table_state(table, ref), 8);
+        table_free_block(table, ref);
+        ref = moved;
+        assert_true(table_is_uniform(table));
+        table_drop_layouts(table);
+        assert_int_equal(table_current_layout(table), 0);
+        assert_int_equal(table_layout_of(table, ref), 0);
+    }
+    assert_int_equal(table_find(table, hash, slice_text("k")), ref);
+    assert_memory_equal(table_state(table, ref), "constant", 8);
+    assert_true(table_touched_ms(table, ref) == 1ull << 41);
+    assert_true(pages_used_bytes(pages) <= 2 * PAGE_SIZE_BYTES);
+    table_destroy(table);
+    assert_true(pages_used_bytes(pages) == 0);
+    pages_destroy(pages);
+}
+
+static void
+test_a_move_taken_back_leaves_the_old_block(void **state)
+{
+    struct pages *pages = open_pages(0);
+    struct table *table = open_table(pages, 0, 8);
+    const uint64_t hash = table_hash(table, slice_text("k"));
+    bool created;
+    const uint32_t ref = table_upsert(table, hash, slice_text("k"), 9, &created);
+    const uint64_t bytes = table_block_bytes(table);
+    uint16_t id = 0;
+
+    (void)state;
+    memcpy(table_state(table, ref), "constant", 8);
+    assert_int_equal(table_add_layout(table, 80, &id, NULL), BV_OK);
+    const uint32_t moved = table_move(table, hash, ref);
+
+    assert_int_not_equal(moved, 0);
+    table_move_back(table, hash, ref, moved);
+    assert_int_equal(table_find(table, hash, slice_text("k")), ref);
+    assert_memory_equal(table_state(table, ref), "constant", 8);
+    assert_true(table_block_bytes(table) == bytes);
+    assert_false(table_is_uniform(table));
+    table_destroy(table);
+    pages_destroy(pages);
+}
+
 int
 main(void)
 {
@@ -531,6 +739,12 @@ main(void)
         cmocka_unit_test(test_each_refused_page_leaves_the_table_intact),
         cmocka_unit_test(test_a_row_too_large_for_a_block_is_refused_by_name),
         cmocka_unit_test(test_a_layout_too_many_is_refused_before_it_is_added),
+        cmocka_unit_test(test_of_two_images_of_a_key_the_higher_counts),
+        cmocka_unit_test(test_replay_never_gets_a_place_among_images),
+        cmocka_unit_test(test_a_page_of_images_that_empties_serves_anybody),
+        cmocka_unit_test(test_an_image_that_finds_no_memory_changes_nothing),
+        cmocka_unit_test(test_dropped_layouts_leave_nothing_behind),
+        cmocka_unit_test(test_a_move_taken_back_leaves_the_old_block),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
