@@ -207,6 +207,8 @@ enum engine_readiness engine_readiness(const struct engine *engine);
 const struct bv_error *engine_failure(const struct engine *engine);
 
 uint64_t engine_registry_version(const struct engine *engine);
+/* {"node_count":N,"version":V,"events":[..],"tables":[..],"derivations":[..]} */
+void engine_describe_registry(const struct engine *engine, struct buf *json);
 /* Tables ascending by name; false past the last. */
 bool engine_table_stats_get(const struct engine *engine, uint32_t index,
                             struct engine_table_stats *out);
