@@ -68,18 +68,24 @@ segment_name(char out[SEGMENT_NAME_SIZE], uint64_t number)
     (void)snprintf(out, SEGMENT_NAME_SIZE, "segment-%016" PRIx64 ".log", number);
 }
 
-bool
-segment_name_parse(uint64_t *out_number, const char *name)
+void
+segment_spare_name(char out[SEGMENT_NAME_SIZE], uint64_t number)
 {
-    static const char prefix[] = "segment-";
-    static const char suffix[] = ".log";
+    (void)snprintf(out, SEGMENT_NAME_SIZE, "spare-%016" PRIx64 ".log", number);
+}
+
+/* "<prefix><16 digits>.log" */
+static bool
+numbered_name_parse(uint64_t *out_number, const char *name, const char *prefix)
+{
+    const size_t from = strlen(prefix);
     uint64_t number = 0;
 
-    if (strlen(name) != 8 + 16 + 4 || strncmp(name, prefix, 8) != 0 ||
-        strcmp(name + 24, suffix) != 0) {
+    if (strlen(name) != from + 16 + 4 || strncmp(name, prefix, from) != 0 ||
+        strcmp(name + from + 16, ".log") != 0) {
         return false;
     }
-    for (size_t i = 8; i < 24; i++) {
+    for (size_t i = from; i < from + 16; i++) {
         char c = name[i];
         bool is_digit = c >= '0' && c <= '9';
         if (!is_digit && !(c >= 'a' && c <= 'f')) {
@@ -89,6 +95,18 @@ segment_name_parse(uint64_t *out_number, const char *name)
     }
     *out_number = number;
     return true;
+}
+
+bool
+segment_name_parse(uint64_t *out_number, const char *name)
+{
+    return numbered_name_parse(out_number, name, "segment-");
+}
+
+bool
+segment_spare_name_parse(uint64_t *out_number, const char *name)
+{
+    return numbered_name_parse(out_number, name, "spare-");
 }
 
 static enum bv_status
@@ -104,14 +122,14 @@ segment_failure(const struct segment *segment, struct bv_error *err, const char 
     return BV_IO;
 }
 
-/* Creates segment.tmp with its header page, synced. BV_IO with EINVAL or EOPNOTSUPP means: not
+/* Opens segment.tmp and writes its header page, synced. BV_IO with EINVAL or EOPNOTSUPP means: not
  * direct, please. */
 static enum bv_status
-segment_write_header(struct segment *segment, const uint8_t *page, struct bv_error *err)
+segment_write_header(struct segment *segment, int flags, const uint8_t *page, struct bv_error *err)
 {
-    int flags = O_RDWR | O_CREAT | O_TRUNC | (segment->is_direct ? O_DIRECT : 0);
     struct iovec part = {(void *)(uintptr_t)page, SEGMENT_PAGE_SIZE};
-    enum bv_status status = os_open(&segment->fd, segment->os, segment->path, flags, err);
+    enum bv_status status = os_open(&segment->fd, segment->os, segment->path,
+                                    flags | O_RDWR | (segment->is_direct ? O_DIRECT : 0), err);
 
     if (status != BV_OK) {
         return status;
@@ -125,9 +143,10 @@ segment_write_header(struct segment *segment, const uint8_t *page, struct bv_err
     return segment_sync(segment, err);
 }
 
-enum bv_status
-segment_create(struct segment *out, struct os *os, const char *directory,
-               const struct segment_header *header, bool want_direct, struct bv_error *err)
+/* From segment.tmp (created, or found, as `flags` say) to a segment with a name. */
+static enum bv_status
+segment_bear(struct segment *out, struct os *os, const char *directory, int flags,
+             const struct segment_header *header, bool want_direct, struct bv_error *err)
 {
     _Alignas(OS_ALIGN) uint8_t page[SEGMENT_PAGE_SIZE];
     struct bv_error failure = {0};
@@ -140,12 +159,12 @@ segment_create(struct segment *out, struct os *os, const char *directory,
     if (status != BV_OK) {
         goto done;
     }
-    status = segment_write_header(out, page, &failure);
+    status = segment_write_header(out, flags, page, &failure);
     if (status == BV_IO && out->is_direct &&
         (failure.os_errno == EINVAL || failure.os_errno == EOPNOTSUPP)) {
         os_close(os, &out->fd);
         out->is_direct = false;
-        status = segment_write_header(out, page, &failure);
+        status = segment_write_header(out, flags, page, &failure);
     }
     if (status != BV_OK) {
         if (err != NULL) {
@@ -165,6 +184,39 @@ segment_create(struct segment *out, struct os *os, const char *directory,
     out->salt = header->salt;
     out->prepared = out->position;
 done:
+    if (status != BV_OK) {
+        segment_close(out);
+    }
+    return status;
+}
+
+enum bv_status
+segment_create(struct segment *out, struct os *os, const char *directory,
+               const struct segment_header *header, bool want_direct, struct bv_error *err)
+{
+    return segment_bear(out, os, directory, O_CREAT | O_TRUNC, header, want_direct, err);
+}
+
+enum bv_status
+segment_recycle(struct segment *out, struct os *os, const char *directory, uint64_t spare,
+                const struct segment_header *header, bool want_direct, struct bv_error *err)
+{
+    char name[SEGMENT_NAME_SIZE];
+    uint64_t size = 0;
+
+    *out = (struct segment){.os = os, .fd = -1};
+    BV_ASSERT((header->flags & SEGMENT_FLAG_RECYCLED) != 0);
+    segment_spare_name(name, spare);
+    enum bv_status status = os_rename(os, directory, name, SEGMENT_TEMPORARY_NAME, err);
+    if (status == BV_OK) {
+        status = segment_bear(out, os, directory, 0, header, want_direct, err);
+    }
+    if (status == BV_OK) {
+        status = os_file_size(&size, os, out->fd, out->path, err);
+    }
+    if (status == BV_OK && size > out->prepared) {
+        out->prepared = size - size % SEGMENT_PAGE_SIZE;
+    }
     if (status != BV_OK) {
         segment_close(out);
     }

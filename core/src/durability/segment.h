@@ -46,6 +46,9 @@ enum bv_status segment_header_decode(struct segment_header *out, struct slice pa
 void segment_name(char out[SEGMENT_NAME_SIZE], uint64_t number);
 /* False when the name is not a segment's. */
 bool segment_name_parse(uint64_t *out_number, const char *name);
+/* The same for a covered segment that waits to be used again. */
+void segment_spare_name(char out[SEGMENT_NAME_SIZE], uint64_t number);
+bool segment_spare_name_parse(uint64_t *out_number, const char *name);
 
 /* The writer's end. */
 struct segment {
@@ -55,7 +58,7 @@ struct segment {
     uint64_t number;
     uint64_t salt;
     uint64_t position; /* where the next group goes, a multiple of the page size */
-    uint64_t prepared; /* zeros are written up to here */
+    uint64_t prepared; /* zeros (or a former use's bytes) are written up to here */
     bool is_direct;    /* O_DIRECT and RWF_DSYNC work here */
 };
 
@@ -64,6 +67,11 @@ struct segment {
 enum bv_status segment_create(struct segment *out, struct os *os, const char *directory,
                               const struct segment_header *header, bool want_direct,
                               struct bv_error *err);
+/* The same from a spare, whose bytes behind the header stay (and count as prepared). The header's
+ * flags say so. On a failure the spare is gone. */
+enum bv_status segment_recycle(struct segment *out, struct os *os, const char *directory,
+                               uint64_t spare, const struct segment_header *header,
+                               bool want_direct, struct bv_error *err);
 /* One group, whole pages, at the position; with `sync` it is durable when this returns BV_OK. A
  * short write is a failure: nothing in this file is to be relied on afterwards. */
 enum bv_status segment_write(struct segment *segment, const struct iovec *parts, int part_count,

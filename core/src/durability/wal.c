@@ -15,6 +15,7 @@
  *
  *   gathering --publish, writer idle--> handed --written (and synced)--> freed
  *             --publish, writer busy--> gathering (the load sets the group's size)
+ *             --the log has failed----> dropped   (until wal_resume: then it gathers again)
  *
  * Lost: letting the writer choose where a group ends. It could start without waiting for a tick,
  * but would have to copy each group to a page boundary, and measured no better (engine.md 7). */
@@ -76,10 +77,19 @@ ring_reaches(struct wal *wal, uint64_t to)
     return to - wal->freed_seen <= wal->ring_size;
 }
 
+/* What gathers goes nowhere: the log has failed, and wal_resume has not been called since. From
+ * that call on records are kept; they follow the snapshot in the new segment. (`failed` again at
+ * the end: the writer clears it before it takes `resume_wanted` back.) */
+static bool
+is_given_up(const struct wal *wal)
+{
+    return BV_UNLIKELY(wal_failed(wal)) && !atomic_load(&wal->resume_wanted) && wal_failed(wal);
+}
+
 bool
 wal_has_room(const struct wal *wal, size_t bytes)
 {
-    if (wal_failed(wal)) {
+    if (is_given_up(wal)) {
         return true;
     }
     uint64_t freed = atomic_load_explicit(&wal->freed, memory_order_acquire);
@@ -109,7 +119,7 @@ wal_record_begin(struct wal *wal, const struct record_header *header)
 {
     BV_ASSERT(!wal->is_record_open);
     BV_ASSERT(header->first_lsn == wal->next_lsn);
-    if (BV_UNLIKELY(wal_failed(wal)) && wal->is_group_open) {
+    if (BV_UNLIKELY(is_given_up(wal)) && wal->is_group_open) {
         drop_gathered(wal); /* so that the ring never fills */
     }
     if (!wal->is_group_open) {
@@ -137,6 +147,13 @@ wal_record_append(struct wal *wal, const void *data, size_t size)
     BV_ASSERT(ring_reaches(wal, wal->head + size));
     ring_write(wal, wal->head, data, size);
     wal->head += size;
+}
+
+void
+wal_record_flag(struct wal *wal, uint16_t flags)
+{
+    BV_DEBUG_ASSERT(wal->is_record_open);
+    wal->record.flags |= flags;
 }
 
 void
@@ -183,12 +200,10 @@ writer_is_idle(const struct wal *wal)
            atomic_load_explicit(&wal->handed, memory_order_relaxed);
 }
 
-static void
-ring_the_bell(struct wal *wal)
+void
+wal_ring_the_bell(struct wal *wal)
 {
-    uint32_t bell = atomic_load_explicit(&wal->bell, memory_order_relaxed);
-
-    atomic_store_explicit(&wal->bell, bell + 1, memory_order_release);
+    atomic_fetch_add_explicit(&wal->bell, 1, memory_order_release);
     os_wake(&wal->bell);
 }
 
@@ -207,7 +222,7 @@ hand_over(struct wal *wal)
     wal->ended = to;
     wal->is_group_open = false;
     atomic_store_explicit(&wal->handed, to, memory_order_release);
-    ring_the_bell(wal);
+    wal_ring_the_bell(wal);
 }
 
 void
@@ -218,7 +233,9 @@ wal_publish(struct wal *wal)
         return;
     }
     if (BV_UNLIKELY(wal_failed(wal))) {
-        drop_gathered(wal);
+        if (is_given_up(wal)) {
+            drop_gathered(wal);
+        }
         return;
     }
     if (writer_is_idle(wal)) {
@@ -248,7 +265,7 @@ wal_failed(const struct wal *wal)
 const struct bv_error *
 wal_failure(const struct wal *wal)
 {
-    return &wal->failure;
+    return atomic_load_explicit(&wal->failure, memory_order_acquire);
 }
 
 void
@@ -259,6 +276,55 @@ wal_counts_get(const struct wal *wal, struct wal_counts *out)
     out->syncs = atomic_load_explicit(&wal->syncs, memory_order_relaxed);
     out->marks = atomic_load_explicit(&wal->marks, memory_order_relaxed);
     out->segments = atomic_load_explicit(&wal->segments, memory_order_relaxed);
+    out->errors = atomic_load_explicit(&wal->errors, memory_order_relaxed);
+    out->resumes = atomic_load_explicit(&wal->resumes, memory_order_relaxed);
+}
+
+const struct histogram *
+wal_sync_times(const struct wal *wal)
+{
+    return &wal->sync_times;
+}
+
+enum wal_pressure
+wal_pressure(const struct wal *wal)
+{
+    return (enum wal_pressure)atomic_load_explicit(&wal->pressure, memory_order_relaxed);
+}
+
+uint64_t
+wal_bytes_on_disk(const struct wal *wal)
+{
+    uint64_t closed = atomic_load_explicit(&wal->closed_bytes, memory_order_relaxed);
+
+    /* A size that could not be asked for may leave the sum a little below zero. */
+    return (closed > INT64_MAX ? 0 : closed) +
+           atomic_load_explicit(&wal->open_bytes, memory_order_relaxed);
+}
+
+bool
+wal_can_resume(const struct wal *wal)
+{
+    return atomic_load_explicit(&wal->can_resume, memory_order_acquire);
+}
+
+void
+wal_resume(struct wal *wal, uint64_t next_lsn, uint64_t time_ms, uint32_t registry_version)
+{
+    BV_ASSERT(!wal->is_record_open);
+    BV_ASSERT(next_lsn == wal->next_lsn);
+    if (atomic_load(&wal->resume_wanted)) {
+        return; /* the writer is at it */
+    }
+    BV_ASSERT(wal_failed(wal));
+    if (wal->is_group_open) {
+        drop_gathered(wal); /* the snapshot holds it */
+    }
+    wal->resume_lsn = next_lsn;
+    wal->resume_time_ms = time_ms;
+    wal->resume_registry_version = registry_version;
+    atomic_store(&wal->resume_wanted, true);
+    wal_ring_the_bell(wal);
 }
 
 int
@@ -290,7 +356,7 @@ wal_want_sync(struct wal *wal, uint64_t lsn)
         return;
     }
     atomic_store_explicit(&wal->sync_wanted, lsn, memory_order_release);
-    ring_the_bell(wal);
+    wal_ring_the_bell(wal);
 }
 
 enum bv_status
@@ -310,7 +376,7 @@ wal_wait(struct wal *wal, uint64_t lsn, bool synced, struct bv_error *err)
             break;
         }
         if (wal_failed(wal)) {
-            status = bv_error_set(err, BV_WAL_UNAVAILABLE, "%s", wal->failure.message);
+            status = bv_error_set(err, BV_WAL_UNAVAILABLE, "%s", wal_failure(wal)->message);
             break;
         }
         wal_publish(wal);
@@ -344,13 +410,19 @@ wal_configure(struct wal *wal, const struct wal_directory *directory,
         options->segment_bytes == 0 ? WAL_SEGMENT_BYTES_DEFAULT : options->segment_bytes;
     wal->sync_interval_ns = (uint64_t)options->sync_interval_ms * 1000000u;
     wal->sync_bytes = options->sync_bytes;
+    wal->look_interval_ns =
+        (uint64_t)(options->look_ms == 0 ? WAL_LOOK_MS_DEFAULT : options->look_ms) * 1000000u;
+    wal->wal_max_bytes = options->wal_max_bytes;
+    wal->min_free_bytes = options->min_free_bytes;
     wal->mark_delay_ns =
         (uint64_t)(options->tick_ms == 0 ? WAL_TICK_MS_DEFAULT : options->tick_ms) * 1000000u;
     wal->is_always = options->policy == BV_POLICY_ALWAYS;
     /* An ack that waits for the write but not for the disk is served best by the page cache: 14-20
      * us against 50-68 for one record, 60-81 against 132 for 53 KB. */
     wal->want_direct = wal->is_always && !options->avoid_direct;
+    atomic_store(&wal->failure, &wal->failures[0]);
     wal->next_lsn = next_lsn;
+    wal->segment_number = directory->next_number - 1;
     wal->last_lsn = next_lsn - 1;
     wal->last_time_ms = directory->last_time_ms;
     wal->last_registry_version = directory->last_registry_version;
@@ -434,10 +506,17 @@ wal_open(struct wal **out, struct wal_directory *directory, const struct wal_opt
     if (status != BV_OK) {
         goto done;
     }
-    status = wal_segment_next(wal, directory->next_number, next_lsn, err);
+    /* A loss that is accepted gives LSNs out a second time: no byte of the first use may stay. */
+    status = wal_space_open(wal, directory->accept_data_loss, err);
     if (status != BV_OK) {
         goto done;
     }
+    status = wal_segment_next(wal, next_lsn, err);
+    if (status != BV_OK) {
+        goto done;
+    }
+    uint64_t no_deadline = 0;
+    wal_space_look(wal, clock_monotonic_ns(), &no_deadline);
     status = wal_start_thread(wal, err);
     if (status != BV_OK) {
         goto done;
@@ -462,7 +541,7 @@ wal_close(struct wal *wal)
         (void)wal_wait(wal, wal->next_lsn - 1, false, NULL);
     }
     atomic_store_explicit(&wal->stopping, true, memory_order_release);
-    ring_the_bell(wal);
+    wal_ring_the_bell(wal);
     pthread_join(wal->thread, NULL);
     wal_destroy(wal);
 }

@@ -28,6 +28,7 @@ struct wal;
 #define WAL_RING_BYTES_MAX        (8ull * 1024 * 1024 * 1024)
 #define WAL_SEGMENT_BYTES_DEFAULT (128ull * 1024 * 1024)
 #define WAL_TICK_MS_DEFAULT       20u
+#define WAL_LOOK_MS_DEFAULT       1000u
 
 /* After recovery_run on the same directory; next_lsn is one above the last recovered. Creates a new
  * segment (the old one is never appended to) and starts the thread "beava-wal". The directory is
@@ -54,6 +55,8 @@ size_t wal_body_size_max(const struct wal *wal);
  * must follow the last record's. The room must have been asked for: it is an assertion here. */
 void wal_record_begin(struct wal *wal, const struct record_header *header);
 void wal_record_append(struct wal *wal, const void *data, size_t size);
+/* More flags (of those without a word) for the open record. */
+void wal_record_flag(struct wal *wal, uint16_t flags);
 void wal_record_end(struct wal *wal, uint32_t count);
 /* Instead of end: the record was never begun. */
 void wal_record_cancel(struct wal *wal);
@@ -62,8 +65,10 @@ void wal_publish(struct wal *wal);
 /* Any thread. */
 uint64_t wal_durable_lsn(const struct wal *wal); /* synced up to here */
 uint64_t wal_acked_lsn(const struct wal *wal); /* acks up to here may leave (policy os: written) */
-bool wal_failed(const struct wal *wal); /* a write or sync failed: neither LSN moves ever again */
-/* What failed; valid (and constant) once wal_failed is true. */
+/* A write or sync failed: neither LSN moves until wal_resume has done its work. */
+bool wal_failed(const struct wal *wal);
+/* What failed (last); valid once wal_failed is true. The text stays as it is for many failures to
+ * come, each a snapshot apart. */
 const struct bv_error *wal_failure(const struct wal *wal);
 
 /* Counts of the writer, for metrics; any thread. */
@@ -77,9 +82,9 @@ const struct histogram *wal_sync_times(const struct wal *wal);
 
 /* Readable after each move of either LSN and after a failure (os_event_drain empties it). */
 int wal_event_fd(const struct wal *wal);
-/* To save wakes: from the first call on, the event fd is signalled only while armed, and once.
- * Call it before going to sleep, with the acked LSN last seen; false: it has moved on already (or
- * the log failed), do not sleep. */
+/* To save wakes: from the first call on, the event fd is signalled for LSNs only while armed, and
+ * once. Call it before going to sleep, with the acked LSN last seen; false: it has moved on already
+ * (or the log failed), do not sleep. */
 bool wal_event_arm(struct wal *wal, uint64_t acked_lsn_seen);
 /* Policy os: have this LSN synced as soon as the writer is free, not when the interval is over. */
 void wal_want_sync(struct wal *wal, uint64_t lsn);
@@ -109,11 +114,12 @@ enum bv_status wal_retire(struct wal *wal, uint64_t lsn, uint64_t keep_history_m
  * When it can, the log is ready to resume: the owner takes a snapshot of all that is in memory and
  * then calls wal_resume; the log goes on in a fresh segment. What was published after the durable
  * LSN is not written again: the snapshot holds it. */
-bool
-wal_can_resume(const struct wal *wal); /* any thread; event_fd is signalled when it turns true */
-/* Producer. The snapshot up to next_lsn - 1 is published. Returns at once; the writer opens a
- * segment whose first LSN is next_lsn and only then is wal_failed false and both LSNs are
- * next_lsn - 1 (event_fd). If that fails, the log stays failed and the looking goes on. */
+/* Any thread; event_fd is signalled when it turns true. */
+bool wal_can_resume(const struct wal *wal);
+/* Producer. The snapshot up to next_lsn - 1, the last LSN given to a record, is published. Returns
+ * at once; the writer opens a segment whose first LSN is next_lsn and only then is wal_failed false
+ * and both LSNs are next_lsn - 1 (event_fd). If that fails, the log stays failed and the looking
+ * goes on. Records begun since the call are kept, and follow in the new segment. */
 void wal_resume(struct wal *wal, uint64_t next_lsn, uint64_t time_ms, uint32_t registry_version);
 
 /* The producer's thread sleeps until the LSN is acked (or synced). BV_WAL_UNAVAILABLE after a

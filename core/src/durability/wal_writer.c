@@ -11,11 +11,15 @@
  *       own follows, so that a torn tail can be told from damage to what was acknowledged.
  *   (3) A segment is synced before the next one is created: a segment's first LSN is a mark too.
  *
+ *   (4) After a failed write, short write or failed sync nothing is written to that segment and
+ *       the durable LSN stands, until a snapshot has made what is in memory durable (resume.c).
+ *   (5) A published LSN lies below a synced byte of this segment, or below its first LSN.
+ *
  *   IDLE --handed--> WRITING --ok--> IDLE
- *                       \--failed write, short write, failed sync--> FAILED (no way back)
+ *                       \--failed write, short write, failed sync--> FAILED --wal_resume--> IDLE
  *
  * A failed fsync is not tried again: the kernel may have dropped the pages already, so a second
- * success proves nothing. FAILED only gives ring space back. See test_wal_fault.c. */
+ * success proves nothing. */
 #include <inttypes.h>
 #include <string.h>
 
@@ -33,17 +37,8 @@
 #define PREPARE_MAX   (4ull * 1024 * 1024)
 #define PREPARE_SLICE (512ull * 1024)
 
-static void
-count(_Atomic uint64_t *counter, uint64_t by)
-{
-    /* one writer: a load and a store, no locked instruction */
-    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + by,
-                          memory_order_relaxed);
-}
-
-/* Tells whoever sleeps on one of the LSNs. */
-static void
-announce(struct wal *wal)
+void
+wal_announce(struct wal *wal)
 {
     atomic_store(&wal->progress, atomic_load_explicit(&wal->progress, memory_order_relaxed) + 1);
     if (atomic_load(&wal->is_waiting)) {
@@ -55,25 +50,11 @@ announce(struct wal *wal)
 }
 
 static void
-fail(struct wal *wal, const struct bv_error *failure)
-{
-    BV_ASSERT(!wal_failed(wal));
-    wal->failure = *failure;
-    wal->failure.status = BV_WAL_UNAVAILABLE;
-    atomic_store(&wal->failed, true);
-    announce(wal);
-    log_line(LOG_ERROR, "wal.failed", "beava.wal",
-             "the log cannot be written; pushes are refused, reads go on",
-             (struct log_field[]){LOG_TEXT("error", failure->message),
-                                  LOG_TEXT("path", wal->segment.path),
-                                  LOG_INT("errno", failure->os_errno)},
-             3);
-}
-
-static void
 publish_durable(struct wal *wal)
 {
     BV_ASSERT(wal->unsynced_bytes == 0);
+    BV_ASSERT(!wal_failed(wal));
+    BV_ASSERT(wal->last_lsn == atomic_load_explicit(&wal->written_lsn, memory_order_relaxed));
     atomic_store(&wal->durable_lsn, wal->last_lsn);
 }
 
@@ -81,37 +62,52 @@ publish_durable(struct wal *wal)
 static enum bv_status
 sync_now(struct wal *wal, struct bv_error *err)
 {
+    uint64_t from_ns = clock_monotonic_ns();
     enum bv_status status = segment_sync(&wal->segment, err);
 
     if (status != BV_OK) {
         return status;
     }
-    count(&wal->syncs, 1);
+    histogram_add(&wal->sync_times, clock_monotonic_ns() - from_ns);
+    wal_count(&wal->syncs, 1);
     wal->unsynced_bytes = 0;
     publish_durable(wal);
     return BV_OK;
 }
 
 enum bv_status
-wal_segment_next(struct wal *wal, uint64_t number, uint64_t first_lsn, struct bv_error *err)
+wal_segment_next(struct wal *wal, uint64_t first_lsn, struct bv_error *err)
 {
     struct segment_header header = {
-        .segment_number = number,
+        .segment_number = wal->segment_number + 1,
         .first_lsn = first_lsn,
         .salt = os_random(),
         .created_ms = clock_wall_ms(),
         .registry_version = wal->last_registry_version,
     };
+    uint64_t spare = wal_spare_take(wal);
+    bool is_recycled = false;
 
+    wal_space_closed(wal);
     segment_close(&wal->segment);
-    enum bv_status status =
-        segment_create(&wal->segment, wal->os, wal->directory, &header, wal->want_direct, err);
-    if (status != BV_OK) {
-        return status;
+    if (spare != 0) {
+        header.flags = SEGMENT_FLAG_RECYCLED;
+        is_recycled = segment_recycle(&wal->segment, wal->os, wal->directory, spare, &header,
+                                      wal->want_direct, NULL) == BV_OK;
     }
+    if (!is_recycled) {
+        /* No spare, or one that was removed or cannot be written: a new file decides. */
+        header.flags = 0;
+        enum bv_status status =
+            segment_create(&wal->segment, wal->os, wal->directory, &header, wal->want_direct, err);
+        if (status != BV_OK) {
+            return status;
+        }
+    }
+    wal->segment_number = header.segment_number;
     wal->marked_lsn = first_lsn - 1;
     wal->is_disk_full = false;
-    count(&wal->segments, 1);
+    wal_count(&wal->segments, 1);
     return BV_OK;
 }
 
@@ -135,7 +131,7 @@ rotate_if_full(struct wal *wal, uint64_t size, uint64_t first_lsn, struct bv_err
     if (status != BV_OK) {
         return status;
     }
-    return wal_segment_next(wal, wal->segment.number + 1, first_lsn, err);
+    return wal_segment_next(wal, first_lsn, err);
 }
 
 /* Writes whole pages that begin with a mark; `page` is where the mark goes. */
@@ -156,15 +152,17 @@ write_marked(struct wal *wal, uint8_t *page, const struct record_header *header,
         .durable_lsn = atomic_load_explicit(&wal->durable_lsn, memory_order_relaxed),
     };
     record_mark_encode(page, &mark);
+    uint64_t from_ns = clock_monotonic_ns();
     status = segment_write(&wal->segment, parts, part_count, size, sync, err);
     if (status != BV_OK) {
         return status;
     }
     wal->marked_lsn = mark.durable_lsn;
     wal->last_group_ns = clock_monotonic_ns();
-    count(&wal->bytes, size);
+    wal_count(&wal->bytes, size);
     if (sync) {
-        count(&wal->syncs, 1);
+        histogram_add(&wal->sync_times, wal->last_group_ns - from_ns);
+        wal_count(&wal->syncs, 1);
     }
     return BV_OK;
 }
@@ -186,7 +184,7 @@ write_mark(struct wal *wal, uint16_t flags, struct bv_error *err)
     enum bv_status status =
         write_marked(wal, wal->mark_page, &header, &part, 1, SEGMENT_PAGE_SIZE, true, err);
     if (status == BV_OK) {
-        count(&wal->marks, 1);
+        wal_count(&wal->marks, 1);
     }
     return status;
 }
@@ -221,7 +219,7 @@ write_group(struct wal *wal, struct bv_error *err)
     wal->last_lsn = group->last_lsn;
     wal->last_time_ms = group->last_time_ms;
     wal->last_registry_version = group->last_registry_version;
-    count(&wal->groups, 1);
+    wal_count(&wal->groups, 1);
     if (!wal->is_always) {
         if (wal->unsynced_bytes == 0) {
             wal->unsynced_since_ns = wal->last_group_ns;
@@ -244,14 +242,14 @@ take_group(struct wal *wal, uint64_t to)
         return;
     }
     if (status != BV_OK) {
-        fail(wal, &failure);
+        wal_fail(wal, &failure);
         return;
     }
     atomic_store(&wal->written_lsn, wal->last_lsn);
     if (wal->is_always) {
         publish_durable(wal);
     }
-    announce(wal);
+    wal_announce(wal);
 }
 
 static bool
@@ -313,11 +311,12 @@ do_duties(struct wal *wal, bool is_idle, uint64_t *deadline_ns, struct bv_error 
         if (status != BV_OK) {
             return status;
         }
-        announce(wal);
+        wal_announce(wal);
     } else if (wal->unsynced_bytes > 0) {
         *deadline_ns = wal->unsynced_since_ns + wal->sync_interval_ns;
     }
     status = prepare_if_low(wal, is_idle, &has_worked, err);
+    wal_space_look(wal, now_ns, deadline_ns);
     if (status != BV_OK || !is_idle) {
         return status;
     }
@@ -330,7 +329,7 @@ do_duties(struct wal *wal, bool is_idle, uint64_t *deadline_ns, struct bv_error 
         if (now_ns >= due_ns) {
             return write_mark(wal, 0, err);
         }
-        *deadline_ns = due_ns;
+        *deadline_ns = due_ns < *deadline_ns ? due_ns : *deadline_ns;
     }
     return BV_OK;
 }
@@ -359,7 +358,19 @@ finish(struct wal *wal)
         status = segment_sync(&wal->segment, &failure);
     }
     if (status != BV_OK) {
-        fail(wal, &failure);
+        wal_fail(wal, &failure);
+    }
+}
+
+/* Sleeps until the bell has rung since `bell` was read, or the deadline has come. */
+static void
+sleep_until(struct wal *wal, uint32_t bell, uint64_t deadline_ns)
+{
+    uint64_t now_ns = deadline_ns == OS_WAIT_FOREVER ? 0 : clock_monotonic_ns();
+
+    if (deadline_ns > now_ns) {
+        os_wait(&wal->bell, bell,
+                deadline_ns == OS_WAIT_FOREVER ? OS_WAIT_FOREVER : deadline_ns - now_ns);
     }
 }
 
@@ -374,6 +385,9 @@ wal_writer_run(void *argument)
         uint64_t deadline_ns = OS_WAIT_FOREVER;
         uint32_t bell = atomic_load_explicit(&wal->bell, memory_order_acquire);
         bool is_stopping = atomic_load_explicit(&wal->stopping, memory_order_acquire);
+        /* Before `handed`: a group that was handed over before wal_resume is dropped with the rest.
+         */
+        bool is_resume_wanted = atomic_load(&wal->resume_wanted);
         uint64_t handed = atomic_load_explicit(&wal->handed, memory_order_acquire);
         bool is_idle = handed == atomic_load_explicit(&wal->freed, memory_order_relaxed);
 
@@ -382,15 +396,14 @@ wal_writer_run(void *argument)
         } else if (is_stopping) {
             break;
         }
-        if (!wal_failed(wal) && do_duties(wal, is_idle, &deadline_ns, &failure) != BV_OK) {
-            fail(wal, &failure);
+        if (wal_failed(wal)) {
+            wal_stay_failed(wal, is_resume_wanted, &deadline_ns);
+        } else if (do_duties(wal, is_idle, &deadline_ns, &failure) != BV_OK) {
+            wal_fail(wal, &failure);
+            deadline_ns = 0;
         }
         if (is_idle) {
-            uint64_t now_ns = deadline_ns == OS_WAIT_FOREVER ? 0 : clock_monotonic_ns();
-            if (deadline_ns > now_ns) {
-                os_wait(&wal->bell, bell,
-                        deadline_ns == OS_WAIT_FOREVER ? OS_WAIT_FOREVER : deadline_ns - now_ns);
-            }
+            sleep_until(wal, bell, deadline_ns);
         }
     }
     finish(wal);
