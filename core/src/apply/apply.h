@@ -44,6 +44,8 @@ struct live_table {
     uint64_t expired_before_ms;       /* under an earlier cold_after_ms */
     uint64_t cold_evictions;
     uint64_t idle_evictions;
+    uint32_t sweep_page;  /* where idle_sweep_table goes on */
+    uint64_t sample_hand; /* where the search for somebody to evict goes on */
 };
 
 struct live_source {
@@ -146,8 +148,10 @@ struct engine {
 
     struct snapshot_copy *snapshot; /* NULL: no log, no snapshots */
     struct histogram pauses;
-    uint32_t sweep_table; /* where the sweeps go on */
-    uint32_t sweep_page;
+    uint32_t sweep_page;     /* where the round of sweeping goes on; 0: none is under way */
+    uint64_t sweep_round_ms; /* recorded clock when it began */
+    uint32_t dedupe_count;   /* dedupe tables made so far: their ids */
+    uint64_t memory_warned_ms;
 };
 
 /* live.c: installing a plan, finding things in it. */
@@ -166,6 +170,10 @@ void *live_state(struct engine *engine, struct live_table *table, uint64_t hash,
 void push_dispatch(struct engine *engine, const struct request *request, struct response *out);
 void push_batch_dispatch(struct engine *engine, const struct request *request,
                          struct response *out);
+/* The key of the entity that a row touches in this table; false when it passes the table by. The
+ * source's program has run over the values. */
+bool push_entity_key(struct slice *out, const struct resolved_table *table,
+                     const struct value *values, struct arena *arena);
 /* Applies everything staged. */
 void push_flush(struct engine *engine);
 /* Replays the frames of one push record; BV_CORRUPT when one does not decode. */
@@ -178,6 +186,8 @@ void journal_open(struct engine *engine);
 void journal_frame(struct engine *engine, struct slice frame);
 void journal_event(struct engine *engine, enum encoding encoding, struct slice event,
                    struct slice body);
+/* The open record has events with a dedupe key. */
+void journal_mark_dedupe(struct engine *engine);
 bool journal_has_room(const struct engine *engine, size_t bytes);
 /* The transport asks for room before it reads, but a batch of small events takes more in the log
  * than in its request. When there is none: applies what is staged (the row being decoded keeps its

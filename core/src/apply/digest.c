@@ -4,7 +4,8 @@
  *
  * Each entity contributes the 128-bit hash of its table, key and canonical form; contributions are
  * added, so that no order is needed. The clock is that of the latest push, so a pane that expired
- * since does not tell two engines apart. The hash is XXH3-128 with its default secret. */
+ * since does not tell two engines apart, nor an entity or a dedupe key that expired: whether they
+ * still lie in memory is no part of the state. The hash is XXH3-128 with its default secret. */
 #define XXH_INLINE_ALL
 #include <stdlib.h>
 #include <xxhash.h>
@@ -14,6 +15,8 @@
 struct digest {
     struct engine *engine;
     struct live_table *table;
+    uint64_t cutoff_ms; /* entities of the table touched before it are gone */
+    struct slice event; /* whose dedupe keys are visited */
     struct buf form;
     bv_digest *out;
     uint32_t *old_refs; /* entities in an older layout */
@@ -39,14 +42,40 @@ begin_form(struct buf *form, struct slice name)
 }
 
 static void
+add_key(struct buf *form, struct slice key)
+{
+    buf_printf(form, "%zu:", key.size);
+    buf_append(form, key.data, key.size);
+}
+
+static void
+visit_dedupe(void *context, struct table *table, uint32_t ref)
+{
+    struct digest *digest = context;
+    const struct dedupe_entry *entry = table_state(table, ref);
+
+    if (entry->expires_ms <= digest->engine->last_event_ms) {
+        return;
+    }
+    begin_form(&digest->form, slice_text("dedupe"));
+    add_key(&digest->form, digest->event);
+    add_key(&digest->form, table_key(table, ref));
+    buf_printf(&digest->form, "%llu %llu %u", (unsigned long long)entry->expires_ms,
+               (unsigned long long)entry->lsn, entry->registry_version);
+    BV_ASSERT(!digest->form.failed);
+    add(digest->out, buf_slice(&digest->form));
+}
+
+static void
 visit_entity(void *context, struct table *table, uint32_t ref)
 {
     struct digest *digest = context;
-    const struct slice key = table_key(table, ref);
 
+    if (table_touched_ms(table, ref) < digest->cutoff_ms) {
+        return;
+    }
     begin_form(&digest->form, digest->table->name);
-    buf_printf(&digest->form, "%zu:", key.size);
-    buf_append(&digest->form, key.data, key.size);
+    add_key(&digest->form, table_key(table, ref));
     plan_layout_encode(&digest->form, digest->table->layout, table_state(table, ref),
                        digest->engine->last_event_ms, &digest->engine->heap.heap);
     BV_ASSERT(!digest->form.failed);
@@ -109,8 +138,17 @@ engine_digest(struct engine *engine, bv_digest *out)
     add(out, buf_slice(&digest.form));
     for (uint32_t i = 0; i < engine->live.table_count; i++) {
         digest.table = engine->live.tables[i];
+        digest.cutoff_ms = idle_recorded_cutoff_ms(engine, digest.table);
         bring_up_to_date(&digest);
         table_each(digest.table->table, visit_entity, &digest);
+    }
+    for (uint32_t i = 0; i < engine->live.source_count; i++) {
+        const struct live_source *source = &engine->live.sources[i];
+
+        if (source->dedupe != NULL) {
+            digest.event = source->plan->name;
+            table_each(dedupe_table(source->dedupe), visit_dedupe, &digest);
+        }
     }
     free(digest.old_refs);
     buf_deinit(&digest.form);

@@ -20,6 +20,7 @@ engine_tick_begin(struct engine *engine, uint64_t now_ms)
     if (now_ms > engine->now_ms) {
         engine->now_ms = now_ms;
     }
+    budget_look(engine);
 }
 
 static void

@@ -74,6 +74,9 @@ replay_record(const struct record_header *header, struct slice body, void *conte
     case RECORD_RESET:
         status = reset_replay(engine, header->registry_version, err);
         break;
+    case RECORD_EVICT:
+        status = budget_replay_evict(engine, header->first_lsn, body, err);
+        break;
     case RECORD_LOST:
         log_line(LOG_WARN, "recovery.lost", "beava.recovery",
                  "operations are missing: the log was salvaged without them",

@@ -70,6 +70,15 @@ count_event(struct engine *engine, size_t bytes)
 }
 
 void
+journal_mark_dedupe(struct engine *engine)
+{
+    BV_DEBUG_ASSERT(engine->is_record_open);
+    if (engine->wal != NULL) {
+        wal_record_flag(engine->wal, RECORD_FLAG_DEDUPE);
+    }
+}
+
+void
 journal_frame(struct engine *engine, struct slice frame)
 {
     BV_DEBUG_ASSERT(engine->is_record_open);
@@ -155,6 +164,7 @@ journal_close(struct engine *engine)
         flush_pending(engine);
         wal_record_end(engine->wal, engine->record_count);
     }
+    engine->events_accepted += engine->record_count;
     engine->is_record_open = false;
 }
 

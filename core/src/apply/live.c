@@ -289,6 +289,45 @@ keeps(const struct live *live, const struct live_table *table)
     return false;
 }
 
+/* The same for what a source remembers. */
+static bool
+keeps_dedupe(const struct live *live, const struct dedupe *dedupe)
+{
+    for (uint32_t i = 0; i < live->source_count; i++) {
+        if (live->sources[i].dedupe == dedupe) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static enum bv_status
+take_dedupe(struct engine *engine, struct live_source *source, struct bv_error *err)
+{
+    const struct descriptor *event = source->plan->resolved->event;
+    const struct live_source *former = live_find_source(&engine->live, source->plan->name);
+
+    if (event->dedupe_key.size == 0) {
+        return BV_OK;
+    }
+    if (former != NULL && former->dedupe != NULL &&
+        dedupe_fits(former->plan->resolved->event, event)) {
+        source->dedupe = former->dedupe;
+        return BV_OK;
+    }
+    return dedupe_create(&source->dedupe, engine, source->plan, err);
+}
+
+static void
+destroy_dedupes(struct engine *engine, const struct live *live, const struct live *other)
+{
+    for (uint32_t i = 0; i < live->source_count; i++) {
+        if (live->sources[i].dedupe != NULL && !keeps_dedupe(other, live->sources[i].dedupe)) {
+            dedupe_destroy(engine, live->sources[i].dedupe);
+        }
+    }
+}
+
 static void
 free_arrays(struct live *live)
 {
@@ -393,6 +432,10 @@ live_install(struct engine *engine, struct registry *take_registry, struct plan 
     for (uint32_t i = 0; i < next.source_count; i++) {
         const struct plan_source *source = next.sources[i].plan;
 
+        status = take_dedupe(engine, &next.sources[i], err);
+        if (status != BV_OK) {
+            goto fail;
+        }
         for (uint32_t k = 0; k < source->table_count; k++) {
             const struct plan_table *plan = &source->tables[k];
             struct live_table *table =
@@ -417,7 +460,10 @@ live_install(struct engine *engine, struct registry *take_registry, struct plan 
         for (uint32_t k = 0; k < source->table_count; k++) {
             rename_table(engine, next.sources[i].tables[k], source->tables[k].name);
             live_table_adopt(next.sources[i].tables[k], &source->tables[k]);
-            next.sources[i].tables[k]->cold_after_ms = source->resolved->event->cold_after_ms;
+            idle_change(engine, next.sources[i].tables[k], source->resolved->event->cold_after_ms);
+        }
+        if (next.sources[i].dedupe != NULL) {
+            dedupe_adopt(next.sources[i].dedupe, source);
         }
     }
     index_features(&next);
@@ -426,6 +472,7 @@ live_install(struct engine *engine, struct registry *take_registry, struct plan 
             live_table_destroy(engine, old->tables[i]);
         }
     }
+    destroy_dedupes(engine, old, &next);
     free_arrays(old);
     plan_destroy(old->plan);
     registry_destroy(old->registry);
@@ -438,6 +485,7 @@ fail:
             live_table_destroy(engine, next.tables[i]);
         }
     }
+    destroy_dedupes(engine, &next, old);
     free_arrays(&next);
     return status;
 }
@@ -449,6 +497,9 @@ live_deinit(struct engine *engine)
 
     for (uint32_t i = 0; i < live->table_count; i++) {
         live_table_destroy(engine, live->tables[i]);
+    }
+    for (uint32_t i = 0; i < live->source_count; i++) {
+        dedupe_destroy(engine, live->sources[i].dedupe);
     }
     free_arrays(live);
     plan_destroy(live->plan);

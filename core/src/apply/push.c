@@ -80,6 +80,8 @@ apply_event(struct engine *engine, const struct apply_target *target, struct agg
         return; /* rule 1 of engine.md 8: the image holds this event already */
     }
     const struct plan_layout *layout = live->layout;
+    const bool is_cold = BV_UNLIKELY((live->cold_after_ms | live->expired_before_ms) != 0) &&
+                         !created && idle_has_expired(engine, live, ref);
     uint8_t *state;
 
     table_touch(live->table, ref, engine->now_ms);
@@ -88,6 +90,9 @@ apply_event(struct engine *engine, const struct apply_target *target, struct agg
         plan_layout_init_state(layout, state);
     } else {
         state = live_state(engine, live, target->hash, ref);
+        if (BV_UNLIKELY(is_cold)) {
+            idle_begin_afresh(engine, live, state);
+        }
     }
     run_steps(&layout->groups[0], state, target->values, moment, NULL);
     for (uint32_t i = 1; i < layout->group_count; i++) {
@@ -124,6 +129,7 @@ push_flush(struct engine *engine)
     }
     engine->target_count = 0;
     engine->row_count = 0;
+    budget_look(engine);
 }
 
 /* ---- stage A ---- */
@@ -161,6 +167,14 @@ build_key(struct slice *out, const struct resolved_table *table, const struct va
         }
     }
     return key_join(out, parts, table->key_count, arena);
+}
+
+bool
+push_entity_key(struct slice *out, const struct resolved_table *table, const struct value *values,
+                struct arena *arena)
+{
+    return passes(table, values) && build_key(out, table, values, arena) &&
+           out->size <= TABLE_KEY_MAX;
 }
 
 static void
@@ -373,6 +387,31 @@ log_takes(struct engine *engine, size_t bytes, struct bv_error *err)
     return true;
 }
 
+/* The door of every new event: the log, the budgets, room to remember its key. False with err set
+ * when it is refused; when it is not, it has to be accepted next. */
+static inline bool
+may_accept(struct engine *engine, struct live_source *source, struct value *values, size_t bytes,
+           struct bv_error *err)
+{
+    if (BV_UNLIKELY(!log_takes(engine, bytes, err))) {
+        return false;
+    }
+    if (BV_UNLIKELY(engine->is_tight)) {
+        /* Evictions take room in the log too. */
+        if (!budget_admits(engine, source, values, err) || !log_takes(engine, bytes, err)) {
+            return false;
+        }
+    }
+    if (BV_UNLIKELY(source->dedupe != NULL) &&
+        !dedupe_remember(engine, source->dedupe, values, engine->next_lsn)) {
+        bv_error_set(err, BV_MEMORY_LIMIT, "there is no memory to remember the event's dedupe key");
+        bv_error_hint(err,
+                      "give the event a shorter dedupe_window_ms, or lower dedupe_max_entries");
+        return false;
+    }
+    return true;
+}
+
 static void
 accept(struct engine *engine, struct live_source *source, struct value *values,
        struct response *out)
@@ -382,6 +421,31 @@ accept(struct engine *engine, struct live_source *source, struct value *values,
     engine->last_event_ms = engine->now_ms;
     stage(engine, source, values);
     keep_row(engine, values);
+}
+
+/* An event that was accepted before is answered as it was then, once that is durable. */
+static bool
+answer_repeated(struct engine *engine, struct dedupe *dedupe, const struct value *values,
+                const struct request *request, struct response *out)
+{
+    const struct dedupe_entry *entry = dedupe_find(engine, dedupe, values);
+
+    if (entry == NULL) {
+        return false;
+    }
+    engine->events_replayed++;
+    out->kind = RESPONSE_ACK;
+    out->status = BV_OK;
+    out->is_replay = true;
+    out->lsn = entry->lsn;
+    out->wait_lsn = entry->lsn;
+    /* HTTP repeats the first ack's body, the others say what is in force (wire.md 5.5). */
+    out->registry_version = request->transport == TRANSPORT_HTTP ? entry->registry_version
+                                                                 : engine->live.registry->version;
+    if (request->is_sync) {
+        engine->sync_lsn = entry->lsn > engine->sync_lsn ? entry->lsn : engine->sync_lsn;
+    }
+    return true;
 }
 
 void
@@ -394,20 +458,30 @@ push_dispatch(struct engine *engine, const struct request *request, struct respo
     decoded.source = decode_predicted(engine, request, values);
     if (BV_UNLIKELY(decoded.source == NULL)) {
         if (decode_generic(&decoded, engine, request, values, &err) != BV_OK) {
+            engine->events_refused++;
             reply_error(engine, out, &err, 0);
             return;
         }
     }
-    if (BV_UNLIKELY(!log_takes(engine, request->payload.size + FRAME_HEADER_SIZE, &err))) {
-        reply_error(engine, out, &err, REPLY_REASON);
+    out->is_sync = request->is_sync;
+    if (BV_UNLIKELY(decoded.source->dedupe != NULL) &&
+        answer_repeated(engine, decoded.source->dedupe, values, request, out)) {
+        return;
+    }
+    if (BV_UNLIKELY(!may_accept(engine, decoded.source, values,
+                                request->payload.size + FRAME_HEADER_SIZE, &err))) {
+        engine->events_refused++;
+        reply_error(engine, out, &err, err.status == BV_WAL_UNAVAILABLE ? REPLY_REASON : 0);
         return;
     }
     out->kind = RESPONSE_ACK;
     out->status = BV_OK;
     out->is_replay = false;
-    out->is_sync = request->is_sync;
     out->registry_version = engine->live.registry->version;
     journal_open(engine);
+    if (BV_UNLIKELY(decoded.source->dedupe != NULL)) {
+        journal_mark_dedupe(engine);
+    }
     accept(engine, decoded.source, values, out);
     out->wait_lsn = out->lsn;
     if (BV_UNLIKELY(request->is_sync)) {
@@ -438,8 +512,10 @@ struct batch {
     struct slice event;
     uint64_t accepted;
     uint64_t last_lsn;
-    struct buf refused; /* {"error":{..},"index":I},.. */
-    uint64_t unlisted;  /* refused once that was full */
+    uint64_t wait_lsn;   /* of what was accepted or replayed */
+    struct buf replayed; /* I,.. */
+    struct buf refused;  /* {"error":{..},"index":I},.. */
+    uint64_t unlisted;   /* refused once that was full */
 };
 
 /* A frame of small wrong elements would be answered with fifty times its size, and the ack would
@@ -465,6 +541,16 @@ refuse_element(struct batch *batch, const struct bv_error *err, size_t index)
 }
 
 static void
+replay_element(struct batch *batch, const struct dedupe_entry *entry, size_t index)
+{
+    batch->engine->events_replayed++;
+    buf_printf(&batch->replayed, batch->replayed.size == 0 ? "%zu" : ",%zu", index);
+    if (entry->lsn > batch->wait_lsn) {
+        batch->wait_lsn = entry->lsn;
+    }
+}
+
+static void
 batch_element(struct batch *batch, struct slice body, size_t index)
 {
     struct engine *engine = batch->engine;
@@ -478,16 +564,29 @@ batch_element(struct batch *batch, struct slice body, size_t index)
         !row_decode_body(values, source->plan->schema, batch->encoding, body, &engine->arena)) {
         status = decode_body(&source, engine, batch->encoding, batch->event, body, values, &err);
     }
-    if (status == BV_OK && !log_takes(engine, body.size + 512, &err)) {
+    if (status == BV_OK && source->dedupe != NULL) {
+        const struct dedupe_entry *entry = dedupe_find(engine, source->dedupe, values);
+
+        if (entry != NULL) {
+            replay_element(batch, entry, index);
+            return;
+        }
+    }
+    if (status == BV_OK && !may_accept(engine, source, values, body.size + 512, &err)) {
         status = (enum bv_status)err.status;
     }
     if (status != BV_OK) {
+        engine->events_refused++;
         refuse_element(batch, &err, index);
         return;
     }
     journal_open(engine);
+    if (source->dedupe != NULL) {
+        journal_mark_dedupe(engine);
+    }
     accept(engine, source, values, &ack);
     batch->last_lsn = ack.lsn;
+    batch->wait_lsn = ack.lsn;
     batch->accepted++;
     journal_event(engine, batch->encoding, source->plan->name, body);
 }
@@ -513,9 +612,11 @@ batch_reply(struct batch *batch, bool is_sync, struct response *out)
     }
     buf_text(reply, "\"registry_version\":");
     json_write_u64(reply, engine->live.registry->version);
-    buf_text(reply, ",\"replayed\":[]}");
-    reply->failed |= batch->refused.failed;
-    out->wait_lsn = batch->last_lsn;
+    buf_text(reply, ",\"replayed\":[");
+    buf_append(reply, batch->replayed.data, batch->replayed.size);
+    buf_text(reply, "]}");
+    reply->failed |= batch->refused.failed | batch->replayed.failed;
+    out->wait_lsn = batch->wait_lsn;
     out->is_sync = is_sync;
     reply_json(engine, out, FRAME_PUSH_MANY);
 }
@@ -551,11 +652,13 @@ push_batch_dispatch(struct engine *engine, const struct request *request, struct
         return;
     }
     buf_init(&batch.refused);
+    buf_init(&batch.replayed);
     for (size_t i = 0; i < count; i++) {
         batch_element(&batch, bodies[i], i);
     }
     batch_reply(&batch, request->is_sync, out);
     buf_deinit(&batch.refused);
+    buf_deinit(&batch.replayed);
 }
 
 /* ---- recovery ---- */
@@ -580,6 +683,10 @@ replay_frame(struct engine *engine, const struct frame *frame, struct bv_error *
         if (status != BV_OK) {
             return status;
         }
+    }
+    if (decoded.source->dedupe != NULL &&
+        !dedupe_remember(engine, decoded.source->dedupe, values, engine->next_lsn)) {
+        return bv_error_set(err, BV_NO_MEMORY, "dedupe keys");
     }
     accept(engine, decoded.source, values, &ack);
     engine->next_lsn++;

@@ -135,7 +135,7 @@ unescape_bars(const struct read_key *key, struct arena *arena)
     return out;
 }
 
-/* State bytes of an entity, NULL when it is cold. */
+/* State bytes of an entity, NULL when it is cold: never seen, or idle for too long. */
 static const void *
 find_exact(struct engine *engine, struct live_table *table, const struct read_key *key)
 {
@@ -144,7 +144,7 @@ find_exact(struct engine *engine, struct live_table *table, const struct read_ke
 
     BV_ASSERT(is_joined);
     const uint64_t hash = table_hash(table->table, joined);
-    const uint32_t ref = table_find(table->table, hash, joined);
+    const uint32_t ref = idle_find(engine, table, hash, joined);
 
     return ref == 0 ? NULL : live_state(engine, table, hash, ref);
 }

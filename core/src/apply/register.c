@@ -11,11 +11,11 @@
 #include "wire/frame.h"
 #include "wire/json.h"
 
-/* Bytes of one entity with a 12-byte key: state, trailer (4 + 1 + 1), key, in units of 16. */
+/* Bytes of one entity with a 12-byte key: state, trailer (6 + 1 + 1), key, in units of 16. */
 static uint64_t
 bytes_per_entity(const struct plan_layout *layout)
 {
-    return ((uint64_t)layout->state_size + 6 + 12 + 15) / 16 * 16;
+    return ((uint64_t)layout->state_size + 8 + 12 + 15) / 16 * 16;
 }
 
 static void
