@@ -6,6 +6,7 @@ removed when it stops. Each says how many pushes it counted, by its own books.
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import pathlib
@@ -16,15 +17,19 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 SERVER_CORE = 1
 DRIVER_CORE = 0
-START_TIMEOUT_S = 30.0
+START_TIMEOUT_S = 600.0  # a start may be a recovery
+POLL_S = 0.001
+PIECE_SIZE = 1 << 20
+KINDS_BOUND = ("server.http_bound", "server.tcp_bound")
 
 
-def pinned(core: int, command: list[str]) -> list[str]:
-    """The command, on one core where the machine has that many."""
-    if (os.cpu_count() or 1) > core and shutil.which("taskset"):
+def pinned(core: int | None, command: list[str]) -> list[str]:
+    """The command, on one core where the machine has that many; None: on all."""
+    if core is not None and (os.cpu_count() or 1) > core and shutil.which("taskset"):
         return ["taskset", "-c", str(core), *command]
     return command
 
@@ -55,13 +60,45 @@ class Running:
                 return int(line.split()[1]) * 1024
         return 0
 
-    def stop(self) -> None:
-        self.process.terminate()
+    def memory_bytes(self, line: str) -> int:
+        """VmRSS: resident with everything; VmHWM: its peak since reset_peak."""
+        status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
+        return next(
+            int(row.split()[1]) << 10 for row in status.splitlines() if row.startswith(line)
+        )
+
+    def reset_peak(self) -> None:
+        pathlib.Path(f"/proc/{self.process.pid}/clear_refs").write_text("5")
+
+    def record(self, kind: str) -> dict[str, Any] | None:
+        """The last log record of a kind."""
+        records = log_records(self.data_dir / "stdout")
+        return next((one for one in reversed(records) if one.get("kind") == kind), None)
+
+    def http(
+        self, method: str, path: str, body: str | None = None, *, admin: bool = False
+    ) -> tuple[int, str]:
+        """One request to the data plane or to the admin port."""
+        address = self.address.split(",")[0]
+        if admin:
+            ready = self.record("server.ready")
+            address = ready["admin_addr"] if ready else ""
+        connection = http.client.HTTPConnection(address, timeout=START_TIMEOUT_S)
         try:
-            self.process.wait(30)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+            connection.request(method, path, body, {"Content-Type": "application/json"})
+            reply = connection.getresponse()
+            return reply.status, reply.read().decode()
+        finally:
+            connection.close()
+
+    def kill(self) -> None:
+        """As a crash would: no goodbye, and its data stays."""
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> None:
+        """Nobody wants its data: it need not be asked politely, which could take a snapshot."""
+        self.kill()
         shutil.rmtree(self.data_dir, ignore_errors=True)
 
 
@@ -78,14 +115,26 @@ def _clean_environment() -> dict[str, str]:
     return {**clean, "BEAVA_ADMIN_ADDR": "127.0.0.1:0"}
 
 
+def log_records(path: pathlib.Path) -> list[dict[str, Any]]:
+    """What a server has logged so far, as JSON; a line being written is left out."""
+    lines = path.read_text(errors="replace").splitlines()
+    return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
+
+
 def _spawn_announcing(
-    name: str, command: list[str], data_dir: pathlib.Path, *, dense: bool
+    name: str,
+    command: list[str],
+    data_dir: pathlib.Path,
+    *,
+    dense: bool,
+    core: int | None = SERVER_CORE,
+    kinds: tuple[str, ...] = KINDS_BOUND,
 ) -> Running:
-    """Starts a server that prints the two bound records, and waits for both."""
+    """Starts a server that says where it listens, and waits for its records of these kinds."""
     log = data_dir / "stdout"
     with log.open("wb") as out:
         process = subprocess.Popen(
-            pinned(SERVER_CORE, command),
+            pinned(core, command),
             stdout=out,
             stderr=subprocess.STDOUT,
             env=_clean_environment(),
@@ -93,31 +142,35 @@ def _spawn_announcing(
         )
     deadline = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < deadline and process.poll() is None:
-        ports = {}
-        for line in log.read_text(errors="replace").splitlines():
-            if line.startswith("{") and line.endswith("}"):
-                record = json.loads(line)
-                if record.get("kind") in ("server.http_bound", "server.tcp_bound"):
-                    ports[record["kind"]] = record["addr"]
-        if len(ports) == 2:
-            address = f"{ports['server.http_bound']},{ports['server.tcp_bound']}"
+        seen = {record.get("kind"): record for record in log_records(log)}
+        if all(kind in seen for kind in kinds):
+            address = ",".join(seen[kind]["addr"] for kind in KINDS_BOUND)
             return Running(name, process, address, "tcp", data_dir, dense)
-        time.sleep(0.01)
+        time.sleep(POLL_S)
     process.kill()
     process.wait()
     raise RuntimeError(f"{name} did not start:\n{log.read_text(errors='replace')}")
 
 
-def ours(binary: pathlib.Path, mode: str) -> Contender:
-    """Our server with the sync mode `always` or `os`."""
+def ours(
+    binary: pathlib.Path,
+    mode: str,
+    *options: str,
+    name: str | None = None,
+    core: int | None = SERVER_CORE,
+) -> Contender:
+    """Our server with the sync mode `always` or `os`; started when it is ready, so recovered."""
 
     def start(data_dir: pathlib.Path) -> Running:
         command = [str(binary), "--config", "/dev/null"]
         command += ["--http-addr", "127.0.0.1:0", "--tcp-addr", "127.0.0.1:0"]
-        command += ["--data-dir", str(data_dir / "data"), "--wal-sync-mode", mode]
-        return _spawn_announcing(f"beava {mode}", command, data_dir, dense=True)
+        command += ["--data-dir", str(data_dir / "data"), "--wal-sync-mode", mode, *options]
+        kinds = (*KINDS_BOUND, "server.ready")
+        return _spawn_announcing(
+            name or f"beava {mode}", command, data_dir, dense=True, core=core, kinds=kinds
+        )
 
-    return Contender(f"beava {mode}", start)
+    return Contender(name or f"beava {mode}", start)
 
 
 def null_server(binary: pathlib.Path) -> Contender:
@@ -172,18 +225,79 @@ def redis(binary: pathlib.Path, log: str) -> Contender:
     return Contender(name, start)
 
 
+def redis_ask(server: Running, command: str) -> str:
+    """The reply to one inline command."""
+    host, port = server.address.split(":")
+    with socket.create_connection((host, int(port)), timeout=START_TIMEOUT_S) as connection:
+        connection.sendall(f"{command}\r\nECHO over\r\n".encode())
+        reply = b""
+        while not reply.endswith(
+            (b"$4\r\nover\r\n", b"-LOADING Redis is loading the dataset in memory\r\n")
+        ):
+            piece = connection.recv(65536)
+            if not piece:
+                break
+            reply += piece
+    return reply.decode()
+
+
+def redis_info(server: Running, name: str) -> str:
+    """A value of INFO, "" where it is not told."""
+    for line in redis_ask(server, "INFO everything").splitlines():
+        if line.startswith(f"{name}:"):
+            return line.split(":", 1)[1]
+    return ""
+
+
 def redis_count(server: Running) -> int:
     """How many HINCRBY calls Redis counted."""
-    host, port = server.address.split(":")
-    with socket.create_connection((host, int(port)), timeout=10) as connection:
-        connection.sendall(b"INFO commandstats\r\nPING\r\n")
-        reply = b""
-        while not reply.endswith(b"+PONG\r\n"):
-            reply += connection.recv(65536)
-    for line in reply.decode().splitlines():
-        if line.startswith("cmdstat_hincrby:calls="):
-            return int(line.split("=")[1].split(",")[0])
-    return 0
+    told = redis_info(server, "cmdstat_hincrby")
+    return int(told.split("calls=")[1].split(",")[0]) if told else 0
+
+
+def files_below(*directories: pathlib.Path) -> list[pathlib.Path]:
+    found = [path for directory in directories for path in directory.rglob("*")]
+    return sorted(path for path in found if path.is_file())
+
+
+def evict(files: list[pathlib.Path]) -> int:
+    """Puts files on the disk and out of the page cache; returns their size."""
+    size = 0
+    for path in files:
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+            size += os.fstat(descriptor).st_size
+        finally:
+            os.close(descriptor)
+    return size
+
+
+def read_seconds(files: list[pathlib.Path]) -> float:
+    """Control: one file after the other, from the disk, in pieces of 1 MiB, and nothing else."""
+    evict(files)
+    piece = bytearray(PIECE_SIZE)
+    begin = time.monotonic()
+    for path in files:
+        with path.open("rb", buffering=0) as file:
+            while file.readinto(piece):
+                pass
+    return time.monotonic() - begin
+
+
+def write_rate(directory: pathlib.Path, size: int) -> float:
+    """Control: bytes per second of one new file, in pieces of 1 MiB, with its sync."""
+    piece = os.urandom(PIECE_SIZE)
+    path = directory / "bare-write"
+    begin = time.monotonic()
+    with path.open("wb", buffering=0) as file:
+        for _ in range(size // PIECE_SIZE):
+            file.write(piece)
+        os.fdatasync(file.fileno())
+    seconds = time.monotonic() - begin
+    path.unlink()
+    return size // PIECE_SIZE * PIECE_SIZE / seconds
 
 
 @dataclass

@@ -11,116 +11,19 @@ import argparse
 import json
 import pathlib
 import platform
-import re
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
 
 import contenders as c
+from bench import ENTITIES, Bench, CountsDisagree, Refused, in_process
+from recovery import bench_p7, goals_p7
+from snapshots import bench_p8, goals_p8
 from table import Goal, Series, print_goals, print_series
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-ENTITIES = 1_000_000
 WARM_KEYS = 1_000
 OPEN_RATE = 40_000
 P6_BYTES = {"counters": 105.0, "mixed": 1024.0}
-
-
-class CountsDisagree(RuntimeError):
-    """The server and the driver do not agree on what was pushed."""
-
-
-class Refused(RuntimeError):
-    """The server does not take the pipeline: it needs operators that do not exist yet."""
-
-    def __init__(self, line: str) -> None:
-        text = line.split(": ", 1)[1]
-        try:
-            error = json.loads(text)["error"]
-        except ValueError:  # cut off by the driver
-            error = {}
-        seen = re.findall(r"`(\w+)` requires|unknown variant `(\w+)`", text)
-        names = sorted({name for pair in seen for name in pair if name})
-        what = ", ".join(names) or error.get("path", text[:80])
-        super().__init__(f"it needs operators that do not exist yet ({what}, ...)")
-
-
-@dataclass
-class Bench:
-    found: c.Found
-    seconds: float
-    rounds: int
-    data_dir: pathlib.Path
-    series: Series
-
-    @contextmanager
-    def session(self, contender: c.Contender) -> Iterator[c.Running]:
-        server = contender.start(c.fresh_dir(self.data_dir))
-        try:
-            yield server
-        finally:
-            server.stop()
-
-    def drive(self, server: c.Running, *options: str) -> dict[str, Any]:
-        """One run of the driver; adds the server's own processor time to what it reports."""
-        command = [str(self.found.bench_dir / "beava-load"), "--remote-addr", server.address]
-        command += ["--wire-format", "msgpack", "--transport", server.transport]
-        command += ["--get-sample-interval-ms", "0", *options]
-        before = server.cpu_seconds()
-        done = subprocess.run(
-            c.pinned(c.DRIVER_CORE, command), capture_output=True, text=True, check=False
-        )
-        spent = server.cpu_seconds() - before
-        refusal = [line for line in done.stderr.splitlines() if "refused the pipeline" in line]
-        if refusal:
-            raise Refused(refusal[0])
-        if done.returncode != 0:
-            raise CountsDisagree(f"{server.name}: {' '.join(command)}\n{done.stderr}")
-        report: dict[str, Any] = json.loads(done.stdout)
-        report["server_cpu_secs"] = spent
-        server.acked += report["acked"]
-        span = report["lsn_last"] - report["lsn_first"] + 1
-        if server.has_dense_positions and span != report["acked"]:
-            raise CountsDisagree(
-                f"{server.name}: {report['acked']} acks over {span} log positions\n{done.stderr}"
-            )
-        return report
-
-    def preload(self, server: c.Running, *options: str) -> dict[str, Any]:
-        """Registers where that means something, and creates every entity once."""
-        has_registry = server.transport == "tcp" and server.name != "N null"
-        return self.drive(
-            server, *(["--register"] if has_registry else []), "--blast-shape", "sweep",
-            "--total-events", str(ENTITIES), "--parallel", "16", "--pipeline-depth", "1024",
-            *options,
-        )  # fmt: skip
-
-    def check_counts(self, server: c.Running, *options: str) -> None:
-        """What the server counted by itself."""
-        if server.transport == "resp":
-            counted = c.redis_count(server)
-        elif server.name == "N null":
-            return  # its acks number the pushes; drive() has compared them
-        else:
-            report = self.drive(
-                server, "--verify", "--blast-shape", "uniform", "--total-events", "1", *options
-            )
-            counted = report["verified_events"]
-        if counted != server.acked:
-            raise CountsDisagree(f"{server.name}: counted {counted}, acknowledged {server.acked}")
-
-    def load(self, server: c.Running, label: str, size: str, *options: str) -> dict[str, Any]:
-        """A closed loop of connections x depth; its rate and latency enter the table."""
-        parallel, depth = size.split(" x ")
-        report = self.drive(
-            server, "--blast-shape", "uniform", "--duration-secs", str(self.seconds),
-            "--parallel", parallel, "--pipeline-depth", depth, *options,
-        )  # fmt: skip
-        self.series.add_run(label, server.name, report)
-        return report
 
 
 def controls(bench: Bench, *logs: str) -> list[c.Contender]:
@@ -154,22 +57,6 @@ def bench_p1(bench: Bench) -> None:
                 for size in sizes:
                     bench.load(server, f"P1 {size} {keys}", size, *shape)
                 bench.check_counts(server, *shape)
-
-
-def in_process(
-    bench: Bench, pipeline: str, keys: str, events: int, *options: str
-) -> dict[str, Any]:
-    """The engine without a socket and without a log: its rate and its own books."""
-    command = [str(bench.found.bench_dir / "beava-load-engine"), "--wire-format", "msgpack"]
-    command += ["--pipeline", pipeline, "--blast-shape", "uniform", "--key-shape", keys]
-    command += ["--total-events", str(events), *options]
-    done = subprocess.run(
-        c.pinned(c.SERVER_CORE, command), capture_output=True, text=True, check=False
-    )
-    if done.returncode != 0:
-        raise CountsDisagree(f"{' '.join(command)}\n{done.stderr}")
-    report: dict[str, Any] = json.loads(done.stdout)
-    return report
 
 
 def bench_p6(bench: Bench) -> None:
@@ -310,7 +197,7 @@ def goals(series: Series) -> list[Goal]:
     for size, least in (("50 x 1", 80e3), ("1000 x 4", 400e3)):
         mine = rate(f"P11 {size}", "beava always")
         out.append(Goal(f"P11 {size}: k/s", mine and mine / 1e3, ">=", least / 1e3))
-    return out
+    return out + goals_p7(series) + goals_p8(series)
 
 
 GROUPS = {
@@ -318,7 +205,11 @@ GROUPS = {
     "P6": bench_p6,
     "P11": bench_p11,
     "pipelines": bench_pipelines,
+    "P7": bench_p7,
+    "P8": bench_p8,
 }
+# They fill a state once and have rounds of their own.
+ONCE = {"P7", "P8"}
 
 
 def arguments() -> argparse.Namespace:
@@ -367,12 +258,15 @@ def main() -> int:
         1 if args.quick else args.rounds,
         args.data_dir,
         Series(),
+        args.quick,
     )
     bench.data_dir.mkdir(parents=True, exist_ok=True)
     head(bench)
     wanted = args.only.split(",") if args.only else list(GROUPS)
     for number in range(bench.rounds):
         for name in wanted:
+            if name in ONCE and number > 0:
+                continue
             print(f"round {number + 1} of {bench.rounds}: {name}", file=sys.stderr, flush=True)
             try:
                 GROUPS[name](bench)

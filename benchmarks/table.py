@@ -35,6 +35,11 @@ class Series:
         values = self._values.get(label, {}).get(contender, {}).get(unit)
         return statistics.median(values) if values else None
 
+    def worst(self, label: str, contender: str, unit: str) -> float | None:
+        """The largest, of what no median may hide."""
+        values = self._values.get(label, {}).get(contender, {}).get(unit)
+        return max(values) if values else None
+
     def as_dict(self) -> dict[str, Any]:
         return {"values": self._values, "notes": self.notes}
 
