@@ -9,6 +9,7 @@
 #   make asan tsan    the C tests under sanitizers
 #   make fuzz         every fuzz target for FUZZ_SECONDS (default 600)
 #   make soak         the kill -9 loop for as long as KILLS asks
+#   make power-loss   boots from as many states after power loss as POWER_STATES asks
 #   make lint         clang-format, ruff, mypy
 #   make wheel        dist/*.whl, repaired, installed into an empty environment and tried
 #   make clean
@@ -19,9 +20,10 @@ JOBS ?= $(shell nproc)
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 FUZZ_SECONDS ?= 600
-KILLS ?= 1000
+KILLS ?= 10000
+POWER_STATES ?= 100000
 
-.PHONY: quickstart test build bench bench-operators operators asan tsan fuzz soak lint format wheel clean deps-build deps-python \
+.PHONY: quickstart test build bench bench-operators operators asan tsan fuzz soak power-loss lint format wheel clean deps-build deps-python \
 	deps-c-tests deps-clang deps-bench
 
 deps-build:
@@ -60,8 +62,15 @@ tsan: deps-c-tests
 fuzz: deps-clang deps-python
 	@$(PYTHON) .ci/fuzz.py --seconds $(FUZZ_SECONDS)
 
-soak: build
+soak: build deps-c-tests
+	@cmake -S . -B build-tests -G Ninja -DBEAVA_BENCHMARKS=OFF -DBEAVA_CRASH_POINTS=ON >/dev/null
+	@ninja -C build-tests -j$(JOBS) beava
 	@KILLS=$(KILLS) $(PYTHON) -m pytest -q tests/e2e/test_kill.py
+
+power-loss: deps-c-tests
+	@cmake -S . -B build-tests -G Ninja -DBEAVA_BENCHMARKS=OFF -DBEAVA_CRASH_POINTS=ON >/dev/null
+	@ninja -C build-tests -j$(JOBS) apply_test_power_loss
+	@POWER_STATES=$(POWER_STATES) build-tests/apply_test_power_loss
 
 bench: build deps-bench
 	@$(PYTHON) benchmarks/run.py

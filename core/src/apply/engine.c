@@ -195,6 +195,7 @@ engine_open(struct engine **out, const struct engine_options *options, struct bv
             .sync_bytes = options->sync_bytes,
             .tick_ms = options->tick_ms,
             .allow_network_fs = options->allow_network_fs,
+            .os = options->os,
         };
 
         status = recover(engine, &wal_options, err);

@@ -234,6 +234,26 @@ walk_group(struct walk *walk, uint64_t *offset, struct bv_error *err)
 
 /* ---- one segment ---- */
 
+/* Whether a mark from `offset` on says that the LSN which cannot be read was durable when that mark
+ * was written. Under policy os several groups wait for one sync, and the disk may have a later one
+ * and not an earlier: then nothing that was promised is missing. */
+static enum bv_status
+is_covered_behind(bool *is_covered, struct walk *walk, uint64_t offset, struct bv_error *err)
+{
+    enum bv_status status = BV_OK;
+
+    *is_covered = false;
+    for (; status == BV_OK && !*is_covered && offset < walk->scan.file_size;
+         offset += SEGMENT_PAGE_SIZE) {
+        struct record_mark mark;
+        bool has_mark = false;
+
+        status = scan_mark(&has_mark, &mark, &walk->scan, offset, err);
+        *is_covered = has_mark && mark.durable_lsn >= walk->lsn;
+    }
+    return status;
+}
+
 /* The walk cannot go on at `offset`. Either a mark further on continues at the very LSN expected
  * (*resume_offset), or this is the segment's end (0), or it is damage. */
 static enum bv_status
@@ -247,8 +267,18 @@ find_continuation(struct walk *walk, uint64_t offset, uint64_t *resume_offset,
         return status;
     }
     if (rest->mark.header.first_lsn != walk->lsn) {
+        bool is_covered = false;
+        status = is_covered_behind(&is_covered, walk, rest->mark_offset, err);
+        if (status != BV_OK) {
+            return status;
+        }
+        if (!is_covered) {
+            rest->has_mark = false;
+            rest->nonzero_end = walk->scan.file_size;
+            return BV_OK;
+        }
         return judge_damage(walk, walk->scan.path,
-                            "a later group of this segment is whole, so "
+                            "a later group of this segment was written after it was durable, so "
                             "this is damage and not a torn tail",
                             err);
     }
