@@ -5,6 +5,7 @@
  * Pushes are staged; anything else sees them applied, because the stage is flushed before it runs.
  */
 #include "apply/apply.h"
+#include "util/crash_point.h"
 #include "wire/frame.h"
 #include "wire/json.h"
 
@@ -92,6 +93,7 @@ void
 engine_tick_end(struct engine *engine)
 {
     push_flush(engine);
+    CRASH_POINT("apply.after_update");
     journal_close(engine);
     if (engine->wal != NULL) {
         wal_publish(engine->wal);

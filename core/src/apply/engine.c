@@ -12,6 +12,7 @@
 
 #include "apply/apply.h"
 #include "util/clock.h"
+#include "util/crash_point.h"
 #include "util/log.h"
 
 #define ARENA_BLOCK_BYTES (256u * 1024)
@@ -92,6 +93,7 @@ replay_record(const struct record_header *header, struct slice body, void *conte
     }
     engine->next_lsn = header->first_lsn + header->count;
     engine->recovered_records++;
+    CRASH_POINT("recovery.mid");
     report_progress(replay);
     return status;
 }

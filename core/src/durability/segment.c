@@ -23,6 +23,7 @@
 
 #include "util/assert.h"
 #include "util/bytes.h"
+#include "util/crash_point.h"
 #include "util/crc.h"
 
 void
@@ -172,10 +173,12 @@ segment_bear(struct segment *out, struct os *os, const char *directory, int flag
         }
         goto done;
     }
+    CRASH_POINT("wal.segment.before_rename");
     status = os_rename(os, directory, SEGMENT_TEMPORARY_NAME, name, err);
     if (status != BV_OK) {
         goto done;
     }
+    CRASH_POINT("wal.segment.after_rename");
     status = os_path(out->path, directory, name, err);
     if (status != BV_OK) {
         goto done;
@@ -244,6 +247,7 @@ segment_write(struct segment *segment, const struct iovec *parts, int part_count
         return segment_failure(segment, err, "write all of a group to", ENOSPC);
     }
     if (sync && !segment->is_direct) {
+        CRASH_POINT("wal.after_write");
         enum bv_status status = segment_sync(segment, err);
         if (status != BV_OK) {
             return status;

@@ -20,6 +20,7 @@
 #include "durability/snapshot_internal.h"
 #include "os/wait.h"
 #include "util/clock.h"
+#include "util/crash_point.h"
 #include "util/log.h"
 
 #define DURABLE_POLL_NS 1000000u
@@ -88,6 +89,7 @@ write_entry(struct snapshot_writer *writer, struct snapshot_file *file, uint64_t
     }
     enum bv_status status = snapshot_file_append(file, (enum snapshot_chunk_type)entry.type,
                                                  entry.image_lsn, first, second, err);
+    CRASH_POINT("snapshot.mid_write");
     if (status == BV_OK) { /* otherwise it is cleared with the rest of the ring */
         free(entry.large);
         if (entry.large != NULL) {
@@ -222,6 +224,7 @@ drop_covered(struct snapshot_writer *writer, struct snapshot_kept *kept)
     enum bv_status status = snapshot_files_retain(
         kept, writer->os, writer->directory, writer->start.start_lsn, options->retain, &failure);
 
+    CRASH_POINT("after-rename-before-truncate");
     /* With fewer than are to be kept the log alone still has to do for the missing ones. */
     if (status == BV_OK && kept->kept == options->retain && options->retire != NULL) {
         status = options->retire(options->context, kept->oldest_lsn, &failure);
@@ -255,11 +258,14 @@ write_and_publish(struct snapshot_writer *writer)
     struct snapshot_file file;
 
     memset(result, 0, sizeof *result);
+    CRASH_POINT("before-snapshot");
     enum bv_status status = write_file(writer, &file, &result->error);
     bool is_kept =
         status == BV_OK && snapshot_phase_move(writer, SNAPSHOT_RUNNING, SNAPSHOT_PUBLISHING);
     if (is_kept) {
+        CRASH_POINT("before-rename");
         status = snapshot_file_publish(&file, &result->error);
+        CRASH_POINT("snapshot.after_dirsync");
     }
     result->status = status;
     result->start_lsn = writer->start.start_lsn;

@@ -27,6 +27,7 @@
 #include "os/wait.h"
 #include "util/assert.h"
 #include "util/clock.h"
+#include "util/crash_point.h"
 #include "util/log.h"
 
 /* Space is prepared in proportion to what the segment holds already, so that a small log stays
@@ -68,6 +69,7 @@ sync_now(struct wal *wal, struct bv_error *err)
     if (status != BV_OK) {
         return status;
     }
+    CRASH_POINT("wal.after_sync");
     histogram_add(&wal->sync_times, clock_monotonic_ns() - from_ns);
     wal_count(&wal->syncs, 1);
     wal->unsynced_bytes = 0;
@@ -153,9 +155,15 @@ write_marked(struct wal *wal, uint8_t *page, const struct record_header *header,
     };
     record_mark_encode(page, &mark);
     uint64_t from_ns = clock_monotonic_ns();
+    CRASH_POINT("wal.before_write");
     status = segment_write(&wal->segment, parts, part_count, size, sync, err);
     if (status != BV_OK) {
         return status;
+    }
+    if (sync) {
+        CRASH_POINT("wal.after_sync");
+    } else {
+        CRASH_POINT("wal.after_write");
     }
     wal->marked_lsn = mark.durable_lsn;
     wal->last_group_ns = clock_monotonic_ns();
