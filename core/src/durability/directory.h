@@ -38,6 +38,9 @@ struct wal_directory {
     int snapshot_lock_fd;
     bool accept_data_loss;
     uint64_t accept_data_loss_after;
+    /* Set before recovery_run by whoever loaded a snapshot: its highest image_lsn, which the log
+     * has to reach; the two last_ ones to what it says, for a log that holds nothing later. */
+    uint64_t image_lsn;
     /* What recovery found, for the segment that follows. */
     bool is_recovered;
     uint64_t next_number;

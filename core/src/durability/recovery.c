@@ -6,10 +6,11 @@
  * Owner:   whoever opens the engine, before there are threads.
  *
  * Invariants
- *   (1) Records are handed over in LSN order without a gap.
+ *   (1) Records are handed over in LSN order without a gap, from the one after the snapshot on.
  *   (2) Only what nothing valid follows is cut, and it is copied to quarantine/ first.
  *   (3) Damage that hides an operation refuses; damage that hides none (a mark, padding) is
- *       reported and stepped over, because the next mark goes on at the very LSN expected.
+ *       reported and stepped over, because the next mark goes on at the very LSN expected. What
+ *       the snapshot holds is not missing, wherever the log loses it.
  *   (4) What was handed over is durable when recovery_run returns: acks to come lean on it.
  *
  * The rule is docs/formats.md 4; tests flip every bit of a small log. */
@@ -23,7 +24,7 @@
 
 #include "durability/quarantine.h"
 #include "durability/scan.h"
-#include "util/assert.h"
+#include "util/crash_point.h"
 #include "util/log.h"
 
 struct walk {
@@ -33,7 +34,9 @@ struct walk {
     void *context;
     uint64_t *numbers; /* of the segments, ascending */
     size_t number_count;
-    uint64_t lsn; /* the next one expected */
+    size_t first;       /* the one the walk begins in */
+    uint64_t after_lsn; /* held by the snapshot, as everything below it */
+    uint64_t lsn;       /* the next one expected */
     struct scan scan;
     /* Where the walk stopped: in the segment at hand, or at the end of the one before. */
     uint64_t end_offset;
@@ -110,20 +113,54 @@ drop_empty_last(struct walk *walk, struct bv_error *err)
 
 /* ---- damage ---- */
 
+/* The last operation that is not lost when nothing more can be read. */
+static uint64_t
+last_kept(const struct walk *walk)
+{
+    return walk->lsn > walk->after_lsn ? walk->lsn - 1 : walk->after_lsn;
+}
+
+/* A log that goes on with this LSN misses nothing that the snapshot does not hold. */
+static bool
+goes_on_at(const struct walk *walk, uint64_t first_lsn)
+{
+    return first_lsn == walk->lsn || (first_lsn > walk->lsn && first_lsn <= walk->after_lsn + 1);
+}
+
+/* Images taken after the snapshot's start hold effects of the log up to image_lsn: with a log that
+ * ends before it some entities would be ahead of others. */
+static enum bv_status
+check_reach(const struct walk *walk, struct bv_error *err)
+{
+    const struct wal_directory *directory = walk->directory;
+
+    if (directory->image_lsn <= walk->after_lsn || directory->image_lsn <= last_kept(walk)) {
+        return BV_OK;
+    }
+    bv_error_set(err, BV_CORRUPT,
+                 "%s: the log ends at LSN %" PRIu64 ", but the snapshot at LSN %" PRIu64
+                 " holds effects up to LSN %" PRIu64,
+                 directory->path, last_kept(walk), walk->after_lsn, directory->image_lsn);
+    bv_error_path(err, "%s", directory->path);
+    bv_error_hint(err, "restore the log from a copy, or move that snapshot away to start from the "
+                       "one before");
+    return BV_CORRUPT;
+}
+
 /* The log cannot be read at walk->end_offset of the open file, and something after it is known to
  * exist. BV_OK only when the loss has been accepted; the log then ends here. */
 static enum bv_status
 judge_damage(struct walk *walk, const char *path, const char *what, struct bv_error *err)
 {
     const struct wal_directory *directory = walk->directory;
-    uint64_t last_good = walk->lsn - 1;
+    uint64_t last_good = last_kept(walk);
 
     if (directory->accept_data_loss && directory->accept_data_loss_after <= last_good) {
         walk->is_cut = true;
-        return BV_OK;
+        return check_reach(walk, err);
     }
     bv_error_set(err, BV_CORRUPT, "%s: offset %" PRIu64 ": LSN %" PRIu64 " cannot be read: %s",
-                 path, walk->end_offset, walk->lsn, what);
+                 path, walk->end_offset, last_good + 1, what);
     bv_error_path(err, "%s", path);
     bv_error_hint(err,
                   "restore the file from a copy, or start once with --accept-data-loss-after "
@@ -160,18 +197,30 @@ deliver(struct walk *walk, const struct record_header *header, struct slice body
         struct bv_error *err)
 {
     struct recovery_result *result = walk->result;
-    enum bv_status status = walk->fn(header, body, walk->context, err);
+    uint64_t last_lsn = header->first_lsn + header->count - 1;
 
-    if (status != BV_OK) {
-        return status;
+    if (last_lsn > walk->after_lsn) {
+        if (header->first_lsn <= walk->after_lsn) {
+            return bv_error_set(err, BV_CORRUPT,
+                                "%s: the snapshot's LSN %" PRIu64 " lies inside the record of LSN "
+                                "%" PRIu64 " to %" PRIu64,
+                                walk->scan.path, walk->after_lsn, header->first_lsn, last_lsn);
+        }
+        enum bv_status status = walk->fn(header, body, walk->context, err);
+        if (status != BV_OK) {
+            return status;
+        }
+        result->records++;
+        result->events += header->type == RECORD_PUSH ? header->count : 0;
+        result->bytes += header->length;
     }
-    walk->lsn += header->count;
-    result->last_lsn = walk->lsn - 1;
-    result->last_time_ms = header->time_ms;
-    result->last_registry_version = header->registry_version;
-    result->records++;
-    result->events += header->type == RECORD_PUSH ? header->count : 0;
-    result->bytes += header->length;
+    walk->lsn = last_lsn + 1;
+    if (header->time_ms > result->last_time_ms) {
+        result->last_time_ms = header->time_ms;
+    }
+    if (header->registry_version > result->last_registry_version) {
+        result->last_registry_version = header->registry_version;
+    }
     result->was_clean_stop = false;
     return BV_OK;
 }
@@ -249,7 +298,7 @@ is_covered_behind(bool *is_covered, struct walk *walk, uint64_t offset, struct b
         bool has_mark = false;
 
         status = scan_mark(&has_mark, &mark, &walk->scan, offset, err);
-        *is_covered = has_mark && mark.durable_lsn >= walk->lsn;
+        *is_covered = has_mark && mark.durable_lsn > last_kept(walk);
     }
     return status;
 }
@@ -266,7 +315,7 @@ find_continuation(struct walk *walk, uint64_t offset, uint64_t *resume_offset,
     if (status != BV_OK || !rest->has_mark) {
         return status;
     }
-    if (rest->mark.header.first_lsn != walk->lsn) {
+    if (!goes_on_at(walk, rest->mark.header.first_lsn)) {
         bool is_covered = false;
         status = is_covered_behind(&is_covered, walk, rest->mark_offset, err);
         if (status != BV_OK) {
@@ -309,7 +358,8 @@ walk_segment(struct walk *walk, struct scan_rest *rest, struct bv_error *err)
         if (status != BV_OK) {
             return status;
         }
-        if (has_mark && mark.header.first_lsn == walk->lsn) {
+        if (has_mark && goes_on_at(walk, mark.header.first_lsn)) {
+            walk->lsn = mark.header.first_lsn;
             walk->has_groups = true;
             walk->result->was_clean_stop = (mark.header.flags & RECORD_FLAG_CLEAN_STOP) != 0;
             status = walk_group(walk, &offset, err);
@@ -364,17 +414,53 @@ open_segment(struct walk *walk, size_t index, struct bv_error *err)
         }
         return status;
     }
-    if (index > 0 && walk->numbers[index] != walk->numbers[index - 1] + 1) {
+    if (index > walk->first && walk->numbers[index] != walk->numbers[index - 1] + 1) {
         return judge_damage(walk, previous, "the segment after this one is missing", err);
     }
-    if (walk->scan.header.first_lsn != walk->lsn) {
-        if (index == 0) {
+    if (!goes_on_at(walk, walk->scan.header.first_lsn)) {
+        if (index == walk->first) {
             walk->end_offset = 0;
             return judge_damage(walk, path, "it is the first segment but begins with a later LSN",
                                 err);
         }
         return judge_damage(walk, previous, "the next segment begins with another LSN", err);
     }
+    walk->lsn = walk->scan.header.first_lsn;
+    return BV_OK;
+}
+
+/* The last segment that begins at or below the first record wanted: those before it hold only what
+ * the snapshot holds, and whether they are whole, or there, is no matter. One whose header does not
+ * check is passed over here and judged by the walk. */
+static enum bv_status
+find_first(struct walk *walk, struct bv_error *err)
+{
+    for (size_t i = walk->number_count; i > 0 && walk->after_lsn > 0; i--) {
+        struct segment_header header;
+        struct slice page;
+        char name[SEGMENT_NAME_SIZE];
+        char path[OS_PATH_MAX];
+
+        segment_name(name, walk->numbers[i - 1]);
+        scan_close(&walk->scan);
+        enum bv_status status = os_path(path, walk->directory->path, name, err);
+        if (status == BV_OK) {
+            status = scan_open(&walk->scan, walk->directory->os, path, err);
+        }
+        if (status == BV_OK) {
+            status = scan_view(&page, &walk->scan, 0, SEGMENT_PAGE_SIZE, err);
+        }
+        if (status != BV_OK) {
+            return status;
+        }
+        if (segment_header_decode(&header, page, path, NULL) == BV_OK &&
+            header.segment_number == walk->numbers[i - 1] &&
+            header.first_lsn <= walk->after_lsn + 1) {
+            walk->first = i - 1;
+            break;
+        }
+    }
+    scan_close(&walk->scan);
     return BV_OK;
 }
 
@@ -400,6 +486,7 @@ settle_tail(struct walk *walk, const struct scan_rest *rest, struct bv_error *er
                           : "a torn tail was copied to quarantine and cut",
              end, tail_end - end);
     }
+    CRASH_POINT("recovery.before_cut");
     if (scan->file_size > end) {
         enum bv_status status = os_truncate(scan->os, scan->fd, scan->path, end, err);
         if (status != BV_OK) {
@@ -446,7 +533,7 @@ end_before(struct walk *walk, size_t index, struct bv_error *err)
 {
     scan_close(&walk->scan);
     enum bv_status status = drop_segments_from(walk, index, err);
-    if (status != BV_OK || index == 0) {
+    if (status != BV_OK || index == walk->first) {
         return status;
     }
     char name[SEGMENT_NAME_SIZE];
@@ -464,7 +551,7 @@ walk_all(struct walk *walk, struct bv_error *err)
 {
     uint64_t next_number = 1;
 
-    for (size_t i = 0; i < walk->number_count; i++) {
+    for (size_t i = walk->first; i < walk->number_count; i++) {
         struct scan_rest rest = {0};
         enum bv_status status = open_segment(walk, i, err);
 
@@ -491,7 +578,10 @@ walk_all(struct walk *walk, struct bv_error *err)
             }
         }
         if (i + 1 == walk->number_count) {
-            status = settle_tail(walk, &rest, err);
+            status = check_reach(walk, err); /* before anything is cut */
+            if (status == BV_OK) {
+                status = settle_tail(walk, &rest, err);
+            }
             if (status != BV_OK) {
                 return status;
             }
@@ -507,22 +597,37 @@ enum bv_status
 recovery_run(struct recovery_result *out, struct wal_directory *directory, uint64_t after_lsn,
              recovery_record_fn fn, void *context, struct bv_error *err)
 {
-    struct walk walk = {
-        .directory = directory, .result = out, .fn = fn, .context = context, .lsn = 1};
+    struct walk walk = {.directory = directory,
+                        .result = out,
+                        .fn = fn,
+                        .context = context,
+                        .after_lsn = after_lsn,
+                        .lsn = 1};
 
-    memset(out, 0, sizeof *out);
+    *out = (struct recovery_result){.last_time_ms = directory->last_time_ms,
+                                    .last_registry_version = directory->last_registry_version};
     walk.scan.fd = -1;
     enum bv_status status = list_segments(&walk, err);
     if (status == BV_OK) {
         status = drop_empty_last(&walk, err);
     }
     if (status == BV_OK) {
+        status = find_first(&walk, err);
+    }
+    if (status == BV_OK && walk.number_count == 0) {
+        status = check_reach(&walk, err);
+    }
+    if (status == BV_OK) {
         status = walk_all(&walk, err);
     }
     if (status == BV_OK) {
-        BV_ASSERT(out->last_lsn == walk.lsn - 1);
+        /* A log that ends below the snapshot's LSN: the process died after it had published the
+         * snapshot that was to let a failed log go on, and before the next segment was there. All
+         * up to that LSN is in the snapshot; the next segment begins behind it. */
+        out->was_clean_stop = out->was_clean_stop && walk.lsn > after_lsn;
+        out->last_lsn = last_kept(&walk);
         directory->is_recovered = true;
-        directory->next_lsn = walk.lsn;
+        directory->next_lsn = out->last_lsn + 1;
         directory->last_time_ms = out->last_time_ms;
         directory->last_registry_version = out->last_registry_version;
     }

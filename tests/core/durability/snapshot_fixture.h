@@ -109,8 +109,13 @@ snap_deinit(struct snap *s)
 static inline void
 snap_body(uint8_t *out, size_t size, uint64_t index)
 {
-    for (size_t i = 0; i < size; i++) {
+    const size_t period = 1280;
+
+    for (size_t i = 0; i < size && i < period; i++) {
         out[i] = (uint8_t)((index * 2654435761u >> (i % 5)) + i * 7 + 1);
+    }
+    for (size_t i = period; i < size; i += period) {
+        memcpy(out + i, out, size - i < period ? size - i : period);
     }
 }
 

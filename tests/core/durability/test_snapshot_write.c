@@ -318,7 +318,7 @@ fail_each_call(enum os_call call, int error)
 
         snap_init(&s);
         snap_open(&s);
-        s.body_size = 3000000; /* several pieces */
+        s.body_size = 800000; /* several pieces */
         assert_int_equal(snap_make(&s, 10, 4), BV_OK);
         assert_int_equal(snap_make(&s, 20, 4), BV_OK);
         before = atomic_load(&s.fault.failures);
@@ -366,10 +366,10 @@ test_whatever_call_fails_the_snapshot_fails_and_nothing_else(void **state)
                   writes, syncs, renames, reads, sizes);
     /* file, reading back, directory; file, directory; */
     assert_int_equal(opens, 3);
-    assert_true(writes >= 9);
+    assert_true(writes >= 3);
     assert_int_equal(syncs, 2);
     assert_int_equal(renames, 1);
-    assert_true(reads >= 5);
+    assert_true(reads >= 3);
     assert_int_equal(sizes, 1);
 }
 
