@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import mmap
 import os
 import pathlib
 import shutil
@@ -286,16 +287,19 @@ def read_seconds(files: list[pathlib.Path]) -> float:
     return time.monotonic() - begin
 
 
-def write_rate(directory: pathlib.Path, size: int) -> float:
+def write_rate(directory: pathlib.Path, size: int, *, is_direct: bool) -> float:
     """Control: bytes per second of one new file, in pieces of 1 MiB, with its sync."""
-    piece = os.urandom(PIECE_SIZE)
+    piece = mmap.mmap(-1, PIECE_SIZE)  # on a page, as direct writes want it
+    piece.write(os.urandom(PIECE_SIZE))
     path = directory / "bare-write"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | (os.O_DIRECT if is_direct else 0)
+    descriptor = os.open(path, flags, 0o600)
     begin = time.monotonic()
-    with path.open("wb", buffering=0) as file:
-        for _ in range(size // PIECE_SIZE):
-            file.write(piece)
-        os.fdatasync(file.fileno())
+    for _ in range(size // PIECE_SIZE):
+        os.writev(descriptor, [piece])
+    os.fdatasync(descriptor)
     seconds = time.monotonic() - begin
+    os.close(descriptor)
     path.unlink()
     return size // PIECE_SIZE * PIECE_SIZE / seconds
 

@@ -273,7 +273,8 @@ def main() -> int:
             except CountsDisagree as error:
                 bench.series.note(f"{name}, round {number + 1}: {error}")
     print_series(bench.series)
-    print_goals(goals(bench.series))
+    judged = goals(bench.series)
+    print_goals([goal for goal in judged if goal.value is not None or not args.only])
     if args.json:
         args.json.write_text(json.dumps(bench.series.as_dict(), indent=1) + "\n")
     return 0

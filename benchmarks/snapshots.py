@@ -143,8 +143,9 @@ def bench_p8(bench: Bench) -> None:
         bench.series.add(
             "P8 written", "beava idle", "GB/s", idle.size / GB / (idle.end - idle.begin)
         )
-        bench.series.add("P8 written", "bare write", "GB/s",
-                         c.write_rate(bench.data_dir, min(idle.size, 1 << 30)) / GB)  # fmt: skip
+        for is_direct, name in ((True, "bare write"), (False, "bare write, cached")):
+            rate = c.write_rate(bench.data_dir, min(idle.size, 1 << 30), is_direct=is_direct)
+            bench.series.add("P8 written", name, "GB/s", rate / GB)
         # A run has room for a whole snapshot that has a tenth of the thread.
         seconds = max(seconds, 3 * (idle.end - idle.begin))
         for number in range(min(bench.rounds, ROUNDS_MAX)):
