@@ -94,10 +94,11 @@ def print_series(series: Series) -> None:
     for label in series.labels():
         print(label)
         with_controls = _with_shared_controls(series, label)
+        width = max(15, *map(len, with_controls.rows(label)))
         for contender in with_controls.rows(label):
             units = with_controls.rows(label)[contender]
             main = next(iter(units))
-            cells = [f"{contender:15} {spread(units[main]):30} {main:6}"]
+            cells = [f"{contender:{width}} {spread(units[main]):30} {main:6}"]
             for unit in list(units)[1:]:
                 cells.append(f"{number(statistics.median(units[unit])):>7} {unit}")
             times = ratio(with_controls, label, contender)
