@@ -394,6 +394,235 @@ test_empty_and_header_only_last_segments_are_used_again(void **state)
     memory_os_deinit(&memory);
 }
 
+/* ---- beside a snapshot ---- */
+
+/* Reads what comes after the snapshot's LSN; its images reach to image_lsn. */
+static enum bv_status
+recover_after(struct fixture *f, uint64_t after_lsn, uint64_t image_lsn)
+{
+    fixture_close(f);
+    f->seen_count = 0;
+    memset(&f->error, 0, sizeof f->error);
+    assert_int_equal(wal_directory_open(&f->directory, &f->options, &f->error), BV_OK);
+    f->directory->image_lsn = image_lsn;
+    enum bv_status status =
+        recovery_run(&f->result, f->directory, after_lsn, fixture_see, f, &f->error);
+    f->next_lsn = f->result.last_lsn + 1;
+    return status;
+}
+
+/* Exactly the records from first_lsn to last_lsn were handed over. */
+static void
+check_seen_from(const struct fixture *f, uint64_t first_lsn, uint64_t last_lsn)
+{
+    uint64_t lsn = first_lsn;
+
+    for (size_t i = 0; i < f->seen_count; i++) {
+        assert_int_equal(f->seen[i].header.first_lsn, lsn);
+        assert_int_equal(f->seen[i].header.seed, (uint32_t)lsn * 17);
+        lsn += f->seen[i].header.count;
+    }
+    assert_int_equal(lsn, last_lsn + 1);
+    assert_int_equal(f->result.records, f->seen_count);
+    assert_int_equal(f->result.last_lsn, last_lsn);
+    assert_int_equal(f->directory->next_lsn, last_lsn + 1);
+}
+
+static void
+test_what_the_snapshot_holds_is_not_handed_over(void **state)
+{
+    static const struct {
+        uint64_t after_lsn;
+        uint64_t segments;
+    } cases[] = {{0, 3}, {1, 3}, {6, 3}, {9, 3}, {10, 2}, {12, 1}, {13, 1}};
+    struct memory_os memory;
+    struct fixture f;
+
+    make_three_segments(&memory, &f);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        assert_int_equal(recover_after(&f, cases[i].after_lsn, 13), BV_OK);
+        check_seen_from(&f, cases[i].after_lsn + 1, 13);
+        assert_int_equal(f.result.segments, cases[i].segments);
+        assert_int_equal(f.result.last_time_ms, 1005);
+        assert_int_equal(f.result.last_registry_version, 3);
+        assert_true(f.result.was_clean_stop);
+    }
+    fixture_deinit(&f);
+    memory_os_deinit(&memory);
+}
+
+static void
+test_a_snapshot_that_ends_inside_a_record_is_refused(void **state)
+{
+    struct memory_os memory;
+    struct fixture f;
+
+    make_three_segments(&memory, &f);
+    assert_int_equal(recover_after(&f, 4, 4), BV_CORRUPT);
+    assert_non_null(strstr(f.error.message, SEGMENT_1 ": the snapshot's LSN 4 lies inside"));
+    assert_int_equal(recover_after(&f, 11, 11), BV_CORRUPT);
+    fixture_deinit(&f);
+    memory_os_deinit(&memory);
+}
+
+static void
+test_segments_below_the_snapshot_may_be_damaged_or_gone(void **state)
+{
+    struct memory_os memory;
+    struct fixture f;
+
+    make_three_segments(&memory, &f);
+    memory_find(&memory, SEGMENT_2)->data[30] ^= 1; /* its header page */
+    memory_find(&memory, SEGMENT_1)->data[2 * 4096 + 72 + 50] ^= 1;
+    assert_int_equal(recover_after(&f, 12, 12), BV_OK);
+    check_seen_from(&f, 13, 13);
+    assert_int_equal(recover_after(&f, 10, 10), BV_CORRUPT); /* it needs the second */
+    memory_find(&memory, SEGMENT_2)->data[30] ^= 1;
+    memory_find(&memory, SEGMENT_1)->exists = false;
+    assert_int_equal(recover_after(&f, 10, 10), BV_OK);
+    check_seen_from(&f, 11, 13);
+    assert_int_equal(recover_after(&f, 9, 9), BV_CORRUPT);
+    assert_non_null(strstr(f.error.message, SEGMENT_2 ": offset 0: LSN 10 cannot be read"));
+    assert_non_null(strstr(f.error.hint, "--accept-data-loss-after 9 "));
+    fixture_deinit(&f);
+    memory_os_deinit(&memory);
+}
+
+static void
+test_damage_to_what_the_snapshot_holds_is_stepped_over(void **state)
+{
+    struct memory_os memory;
+    struct fixture f;
+
+    make_three_segments(&memory, &f);
+    memory_find(&memory, SEGMENT_1)->data[2 * 4096 + 72 + 376 + 60] ^= 1; /* LSN 7..9 */
+    assert_int_equal(recover_after(&f, 9, 9), BV_OK);
+    check_seen_from(&f, 10, 13);
+    assert_true(f.result.skipped_bytes > 0);
+    assert_int_equal(f.result.cut_offset, 2 * 4096 + 72 + 376);
+    assert_int_equal(recover_after(&f, 6, 6), BV_CORRUPT);
+    assert_non_null(strstr(f.error.message, "LSN 7 cannot be read"));
+    fixture_deinit(&f);
+    memory_os_deinit(&memory);
+}
+
+static void
+test_no_flipped_bit_beside_a_snapshot_is_silent_or_loses_anything(void **state)
+{
+    struct memory_os memory;
+    struct fixture f;
+    size_t size;
+    size_t refused = 0;
+
+    make_base(&memory, &f, true);
+    uint8_t *bytes = copy_base(&memory, &size);
+    struct wal_directory directory = {.os = &memory.os};
+    (void)snprintf(directory.path, sizeof directory.path, "%s", f.path);
+    for (size_t bit = 0; bit < size * 8; bit += BIT_STEP * 7) {
+        bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
+        for (int i = 0; i < MEMORY_FILES_MAX; i++) {
+            memory.files[i].exists = false;
+        }
+        memory_put(&memory, SEGMENT_1, bytes, size);
+        bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
+        f.seen_count = 0;
+        f.directory = &directory;
+        enum bv_status status = recovery_run(&f.result, &directory, 9, fixture_see, &f, &f.error);
+        if (status == BV_OK) {
+            check_seen_from(&f, 10, 10);
+            assert_true(f.result.cut_bytes + f.result.skipped_bytes > 0);
+        } else {
+            assert_int_equal(status, BV_CORRUPT);
+            refused++;
+        }
+    }
+    /* the header page, and LSN 10: everything else the snapshot holds, or it is space */
+    assert_true(refused * BIT_STEP * 7 <= (4096 + 72 + 64) * 8 + 2 * BIT_STEP * 7);
+    assert_true(refused > 0);
+    f.directory = NULL;
+    free(bytes);
+    fixture_deinit(&f);
+    memory_os_deinit(&memory);
+}
+
+static void
+test_a_log_that_ends_below_the_snapshot_goes_on_behind_it(void **state)
+{
+    struct memory_os memory;
+    struct fixture f;
+
+    make_three_segments(&memory, &f);
+    memory_find(&memory, SEGMENT_3)->data[4096 + 72 + 50] ^= 1; /* and its end is torn: LSN 13 */
+    memory_find(&memory, SEGMENT_3)->size = 2 * 4096;
+    assert_int_equal(recover_after(&f, 20, 20), BV_OK);
+    check_seen_from(&f, 21, 20);
+    assert_false(f.result.was_clean_stop);
+    assert_int_equal(f.directory->next_number, 4);
+    assert_int_equal(wal_open(&f.wal, f.directory, &f.options, 21, &f.error), BV_OK);
+    fixture_commit(&f, 2, 64);
+    assert_int_equal(recover_after(&f, 20, 20), BV_OK);
+    check_seen_from(&f, 21, 22);
+    assert_int_equal(f.result.segments, 1);
+    /* the snapshot before sees the gap */
+    assert_int_equal(recover_after(&f, 12, 12), BV_CORRUPT);
+    assert_non_null(strstr(f.error.message, "LSN 13 cannot be read: the next segment begins with"));
+    assert_int_equal(recover_after(&f, 0, 0), BV_CORRUPT);
+    fixture_deinit(&f);
+    memory_os_deinit(&memory);
+}
+
+static void
+test_no_log_beside_a_snapshot_begins_behind_it(void **state)
+{
+    struct memory_os memory;
+    struct fixture f;
+
+    memory_os_init(&memory);
+    fixture_init(&f, &memory.os);
+    assert_int_equal(wal_directory_open(&f.directory, &f.options, &f.error), BV_OK);
+    f.directory->last_time_ms = 77; /* what the snapshot says */
+    f.directory->last_registry_version = 5;
+    assert_int_equal(recovery_run(&f.result, f.directory, 7, fixture_see, &f, &f.error), BV_OK);
+    check_seen_from(&f, 8, 7);
+    assert_int_equal(f.result.last_time_ms, 77);
+    assert_int_equal(f.result.last_registry_version, 5);
+    f.next_lsn = 8;
+    assert_int_equal(wal_open(&f.wal, f.directory, &f.options, 8, &f.error), BV_OK);
+    fixture_commit(&f, 1, 30);
+    assert_int_equal(recover_after(&f, 7, 8), BV_OK);
+    check_seen_from(&f, 8, 8);
+    assert_int_equal(recover_after(&f, 0, 0), BV_CORRUPT);
+    assert_non_null(strstr(f.error.message, "LSN 1 cannot be read"));
+    fixture_deinit(&f);
+    memory_os_deinit(&memory);
+}
+
+static void
+test_a_log_that_ends_below_an_image_is_refused_and_left_alone(void **state)
+{
+    struct memory_os memory;
+    struct fixture f;
+
+    make_three_segments(&memory, &f);
+    struct memory_file *last = memory_find(&memory, SEGMENT_3);
+    last->data[4096 + 72 + 50] ^= 1;
+    last->size = 2 * 4096;
+    assert_int_equal(recover_after(&f, 12, 13), BV_CORRUPT);
+    assert_non_null(strstr(f.error.message, "the log ends at LSN 12, but the snapshot at LSN 12 "
+                                            "holds effects up to LSN 13"));
+    assert_int_equal(last->size, 2 * 4096);
+    assert_int_equal(recover_after(&f, 20, 21), BV_CORRUPT);
+    /* nor can a loss be accepted that would leave the images as they are */
+    last->size = 3 * 4096;
+    f.options.accept_data_loss = true;
+    f.options.accept_data_loss_after = 12;
+    assert_int_equal(recover_after(&f, 12, 13), BV_CORRUPT);
+    assert_int_equal(recover_after(&f, 12, 12), BV_OK);
+    check_seen_from(&f, 13, 12);
+    fixture_deinit(&f);
+    memory_os_deinit(&memory);
+}
+
 static enum bv_status
 refuse_second(const struct record_header *header, struct slice body, void *context,
               struct bv_error *err)
@@ -445,6 +674,14 @@ main(void)
         cmocka_unit_test(test_an_accepted_loss_moves_the_rest_to_quarantine_and_starts),
         cmocka_unit_test(test_an_accepted_loss_of_a_whole_segment_ends_before_it),
         cmocka_unit_test(test_empty_and_header_only_last_segments_are_used_again),
+        cmocka_unit_test(test_what_the_snapshot_holds_is_not_handed_over),
+        cmocka_unit_test(test_a_snapshot_that_ends_inside_a_record_is_refused),
+        cmocka_unit_test(test_segments_below_the_snapshot_may_be_damaged_or_gone),
+        cmocka_unit_test(test_damage_to_what_the_snapshot_holds_is_stepped_over),
+        cmocka_unit_test(test_no_flipped_bit_beside_a_snapshot_is_silent_or_loses_anything),
+        cmocka_unit_test(test_a_log_that_ends_below_the_snapshot_goes_on_behind_it),
+        cmocka_unit_test(test_no_log_beside_a_snapshot_begins_behind_it),
+        cmocka_unit_test(test_a_log_that_ends_below_an_image_is_refused_and_left_alone),
         cmocka_unit_test(test_the_record_function_can_end_the_recovery),
         cmocka_unit_test(test_an_empty_directory_is_an_empty_log),
     };
