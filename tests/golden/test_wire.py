@@ -1,8 +1,7 @@
 """The conformance examples of the wire contract (wire.md 10), run in order against our server.
 
 Extra members are allowed inside and beside `error` objects, in ping replies, in dry-run bodies and
-in diff entries; everything else is exact. What belongs to a mechanism that does not exist yet is
-listed by number and reason, and the list is asserted to be as short as it can be.
+in diff entries; everything else is exact.
 """
 
 from __future__ import annotations
@@ -21,9 +20,6 @@ LINES = [
     json.loads(line)
     for line in pathlib.Path(__file__).with_name("wire.jsonl").read_text().splitlines()
 ]
-
-# Deduplication by event key comes with the issue that bounds state.
-NOT_YET = {48: "deduplication", 49: "deduplication", 50: "deduplication"}
 
 
 @pytest.fixture(scope="module")
@@ -133,20 +129,13 @@ def run_line(server: Server, matcher: Matcher, line: dict[str, Any]) -> None:
 def test_conformance_examples_pass_in_order(server: Server) -> None:
     matcher = Matcher()
     failures = []
+    assert len(LINES) == 73
     for line in LINES:
-        if line["id"] in NOT_YET:
-            continue
         try:
             run_line(server, matcher, line)
         except AssertionError as error:
             failures.append(f"line {line['id']}: {error}")
     assert not failures, "\n".join(failures)
-
-
-def test_what_is_left_out_is_only_what_has_no_mechanism() -> None:
-    assert len(LINES) == 73
-    assert set(NOT_YET.values()) == {"deduplication"}
-    assert len(NOT_YET) == 3
 
 
 # The hex dumps of wire.md 2, complete frames.
@@ -224,7 +213,7 @@ def test_hex_dumps_of_the_contract_are_exact() -> None:
                 assert frame_hex(*reply).hex() == wanted.replace(" ", "")
 
 
-# The stream examples S1 to S17 and S20 (S18 needs deduplication, S19 a restart: tests/e2e).
+# The stream examples S1 to S18 and S20 (S19 needs a restart: tests/e2e).
 
 
 def ping() -> bytes:
@@ -380,6 +369,40 @@ def test_s16_s17_chunk_sizes_are_bounded(server: Server) -> None:
     data = http_exchange(server, head + b"2625a00\r\n" + b"a" * 5_000_000)
     assert statuses(data) == [413]
     assert server.request("GET", "/health")[0] == 200
+
+
+DEDUPED = [
+    {
+        "kind": "event",
+        "name": "Pay",
+        "schema": {"fields": {"u": "str", "id": "str"}},
+        "dedupe_key": "id",
+    },
+    {
+        "kind": "derivation",
+        "name": "Paid",
+        "output_kind": "table",
+        "upstreams": ["Pay"],
+        "ops": [{"op": "group_by", "keys": ["u"], "agg": {"n": {"op": "count"}}}],
+        "table_primary_key": ["u"],
+    },
+]
+
+
+def test_s18_a_reset_forgets_dedupe_keys() -> None:
+    with Server(None, "--test-mode") as running:
+        running.register(DEDUPED)
+        _, first, _ = running.post("/push/Pay", {"u": "a", "id": "1"})
+        status, again, headers = running.post("/push/Pay", {"u": "b", "id": "1"})
+        assert status == 200 and again == first
+        assert headers["x-beava-idempotent-replay"] == "1"
+        assert running.post("/reset", {})[0] == 200
+        running.register(DEDUPED)
+        _, anew, headers = running.post("/push/Pay", {"u": "a", "id": "1"})
+        assert anew["ack_lsn"] > first["ack_lsn"]
+        assert "x-beava-idempotent-replay" not in headers
+        assert running.get("Paid", "a") == {"n": 1}
+        assert running.get("Paid", "b") == {}
 
 
 def test_s20_a_forced_payload_is_judged_against_what_will_be(server: Server) -> None:

@@ -33,7 +33,7 @@ budget_percent(const struct engine *engine)
 {
     const uint64_t limit = engine->options.memory_limit_bytes;
 
-    return limit == 0 ? 0 : (unsigned)(pages_used_bytes(engine->pages) / (limit / 100 + 1));
+    return limit == 0 ? 0 : (unsigned)(pages_used_bytes(engine->pages) * 100 / limit);
 }
 
 static void

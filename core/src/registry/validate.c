@@ -106,29 +106,6 @@ check_column_name(struct slice name, const char *what, struct report *report)
     }
 }
 
-/* Settings that are kept for a later version, which will give them their effect. */
-static void
-warn_without_effect(const struct draft_facts *facts, size_t index, struct report *report)
-{
-    const struct {
-        bool is_given;
-        const char *name;
-    } settings[] = {
-        {facts->has_dedupe_key, "dedupe_key"},
-        {facts->has_dedupe_window, "dedupe_window_ms"},
-        {facts->has_keep_events, "keep_events_for_ms"},
-        {facts->has_cold_after, "cold_after_ms"},
-    };
-
-    for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++) {
-        if (settings[i].is_given) {
-            report_path(report, "nodes[%zu].%s", index, settings[i].name);
-            report_warning(report, "%s is stored but has no effect in this version",
-                           settings[i].name);
-        }
-    }
-}
-
 static void
 check_event(const struct descriptor *node, const struct draft_facts *facts, size_t index,
             struct report *report)
@@ -165,7 +142,6 @@ check_event(const struct descriptor *node, const struct draft_facts *facts, size
         report_error(report, BV_INVALID_REGISTRATION, "cold_after_zero",
                      "cold_after_ms must be positive: 0 would expire an entity on every push");
     }
-    warn_without_effect(facts, index, report);
 }
 
 static void

@@ -1,46 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Restarts: the state of the log is the state of the engine, bit for bit. journal.c, digest.c. */
 #include "apply_fixture.h"
-
-#include <ftw.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-struct place {
-    char root[64];
-    char wal[80];
-    char snapshots[80];
-    struct engine_options options;
-};
-
-static void
-place_make(struct place *place, uint32_t policy)
-{
-    strcpy(place->root, "/tmp/beava-engine-XXXXXX");
-    assert_non_null(mkdtemp(place->root));
-    snprintf(place->wal, sizeof place->wal, "%s/wal", place->root);
-    snprintf(place->snapshots, sizeof place->snapshots, "%s/snapshots", place->root);
-    place->options = (struct engine_options){.policy = policy,
-                                             .wal_dir = place->wal,
-                                             .snapshot_dir = place->snapshots,
-                                             .is_test_mode = true,
-                                             .segment_bytes = 1 << 20};
-}
-
-static int
-remove_one(const char *path, const struct stat *info, int kind, struct FTW *at)
-{
-    (void)info;
-    (void)kind;
-    (void)at;
-    return remove(path);
-}
-
-static void
-place_remove(struct place *place)
-{
-    nftw(place->root, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-}
+#include "place_fixture.h"
 
 /* Pushes over several entry points and both encodings, windows and a schema change included. */
 static void

@@ -20,10 +20,6 @@
 #define CONFORMANCE_TX(n)                                                                          \
     "{'kind':'event','name':'Tx','schema':{'fields':{'user_id':'str','amount':'f64','n':'" n       \
     "','ok':'bool'},'optional_fields':['ok']}}"
-#define DEDUPE_WARNINGS                                                                            \
-    "'warnings':[{'message':'dedupe_key is stored but has no effect in this version',"             \
-    "'path':'nodes[1].dedupe_key'},{'message':'dedupe_window_ms is stored but has no effect in "   \
-    "this version','path':'nodes[1].dedupe_window_ms'}]"
 
 static bool
 holds(const struct slice *names, size_t count, const char *name)
@@ -51,12 +47,12 @@ test_the_conformance_pipeline_registers_once_and_is_then_a_no_op(void **state)
     world_expect(&world, CONFORMANCE,
                  "{'added':['Tx','Dd','T','G','C2','D'],'already_present':[],"
                  "'registered_descriptors':['Tx','Dd','T','G','C2','D'],'registry_version':1,"
-                 "'status':'ok'," DEDUPE_WARNINGS "}");
+                 "'status':'ok'}");
     assert_int_equal(world.last.fresh_count, 4);
     world_expect(&world, CONFORMANCE,
                  "{'added':[],'already_present':['C2','D','Dd','G','T','Tx'],"
                  "'registered_descriptors':['Tx','Dd','T','G','C2','D'],'registry_version':1,"
-                 "'status':'ok'," DEDUPE_WARNINGS "}");
+                 "'status':'ok'}");
     assert_false(world.last.installs);
     assert_null(world.last.next);
     world_deinit(&world);
@@ -117,7 +113,7 @@ test_a_forced_removal_keeps_what_is_sent_and_readding_starts_empty(void **state)
     world_expect(&world, CONFORMANCE,
                  "{'added':['Dd','T','G','C2','D'],'already_present':['Tx'],"
                  "'registered_descriptors':['Tx','Dd','T','G','C2','D'],'registry_version':3,"
-                 "'status':'ok'," DEDUPE_WARNINGS "}");
+                 "'status':'ok'}");
     assert_true(is_fresh(&world, "T"));
     assert_int_equal(registry_find(world.registry, slice_text("Tx"))->registered_at_version, 1);
     assert_int_equal(registry_find(world.registry, slice_text("T"))->registered_at_version, 3);

@@ -147,32 +147,33 @@ test_at_most_a_hundred_errors_are_sent(void **state)
 }
 
 static void
-test_settings_without_effect_and_odd_names_are_warned_of(void **state)
+test_odd_names_are_warned_of(void **state)
 {
-    static const struct {
-        const char *members, *path, *fragment;
-    } cases[] = {
-        {"'dedupe_key':'a'", "nodes[0].dedupe_key",
-         "dedupe_key is stored but has no effect in this version"},
-        {"'dedupe_window_ms':5", "nodes[0].dedupe_window_ms", "dedupe_window_ms is stored"},
-        {"'keep_events_for_ms':5", "nodes[0].keep_events_for_ms", "keep_events_for_ms is stored"},
-        {"'cold_after_ms':5", "nodes[0].cold_after_ms", "cold_after_ms is stored"},
-    };
     struct world world;
 
     world_init(&world);
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        char payload[512];
-
-        (void)snprintf(payload, sizeof payload,
-                       DRY("{'kind':'event','name':'E','schema':{'fields':{'a':'str'}},%s}"),
-                       cases[i].members);
-        world_expect_warning(&world, payload, cases[i].path, cases[i].fragment);
-    }
     world_expect_warning(&world, DRY(EVENT("E", "'a b':'str'")), "nodes[0].schema.fields.a b",
                          "'a b' does not match");
     world_expect_warning(&world, DRY(TX "," TABLE("T", "'a/b':{'op':'count'}")),
                          "nodes[1].ops[0].agg.a/b", "'a/b' does not match");
+    world_deinit(&world);
+}
+
+/* Any number of milliseconds is a time to live; times saturate where they are used. */
+static void
+test_bounds_of_state_are_taken_as_given_and_without_a_warning(void **state)
+{
+    struct world world;
+
+    world_init(&world);
+    world_expect(&world,
+                 NODES("{'kind':'event','name':'E','schema':{'fields':{'a':'str'}},'dedupe_key':"
+                       "'a','dedupe_window_ms':9223372036854775807,'keep_events_for_ms':1,"
+                       "'cold_after_ms':9223372036854775807}"),
+                 "{'added':['E'],'already_present':[],'registered_descriptors':['E'],"
+                 "'registry_version':1,'status':'ok'}");
+    assert_true(registry_find(world.registry, slice_text("E"))->cold_after_ms == INT64_MAX);
+    assert_true(registry_find(world.registry, slice_text("E"))->dedupe_window_ms == INT64_MAX);
     world_deinit(&world);
 }
 
@@ -237,7 +238,8 @@ main(void)
         cmocka_unit_test(test_a_name_of_the_longest_size_is_accepted),
         cmocka_unit_test(test_all_errors_are_listed_in_the_order_of_the_rules),
         cmocka_unit_test(test_at_most_a_hundred_errors_are_sent),
-        cmocka_unit_test(test_settings_without_effect_and_odd_names_are_warned_of),
+        cmocka_unit_test(test_odd_names_are_warned_of),
+        cmocka_unit_test(test_bounds_of_state_are_taken_as_given_and_without_a_warning),
         cmocka_unit_test(test_null_settings_are_no_settings),
         cmocka_unit_test(test_a_dedupe_key_without_a_window_is_remembered_for_a_day),
         cmocka_unit_test(test_the_nearest_upstream_is_suggested_and_long_names_are_cut),
