@@ -251,6 +251,7 @@ TESTED_THROUGH = {
     "server/config_file.c": "tests/core/server/test_config.c",
     "server/seat_engine.c": "tests/e2e",
     "server/serve.c": "tests/e2e",
+    "server/tools.c": "tests/e2e",
     "server/seat_null.c": "tests/core/server/test_public.c",
     "server/server.c": "tests/core/server/test_public.c",
     "server/tick.c": "tests/core/server/test_public.c",

@@ -16,19 +16,31 @@
 
 #include "util/assert.h"
 
-enum bv_status
-scan_open(struct scan *scan, struct os *os, const char *path, struct bv_error *err)
+static enum bv_status
+open_with(struct scan *scan, struct os *os, const char *path, int flags, struct bv_error *err)
 {
     memset(scan, 0, sizeof *scan);
     scan->os = os;
     scan->fd = -1;
     buf_init(&scan->window);
     (void)snprintf(scan->path, sizeof scan->path, "%s", path);
-    enum bv_status status = os_open(&scan->fd, os, path, O_RDWR, err);
+    enum bv_status status = os_open(&scan->fd, os, path, flags, err);
     if (status != BV_OK) {
         return status;
     }
     return os_file_size(&scan->file_size, os, scan->fd, path, err);
+}
+
+enum bv_status
+scan_open(struct scan *scan, struct os *os, const char *path, struct bv_error *err)
+{
+    return open_with(scan, os, path, O_RDWR, err);
+}
+
+enum bv_status
+scan_open_read_only(struct scan *scan, struct os *os, const char *path, struct bv_error *err)
+{
+    return open_with(scan, os, path, O_RDONLY, err);
 }
 
 void

@@ -24,6 +24,9 @@ struct scan {
 
 /* Opens without looking at the header; read-write, because a tail may have to be cut. */
 enum bv_status scan_open(struct scan *scan, struct os *os, const char *path, struct bv_error *err);
+/* For those who only look. */
+enum bv_status scan_open_read_only(struct scan *scan, struct os *os, const char *path,
+                                   struct bv_error *err);
 void scan_close(struct scan *scan);
 /* `size` bytes at `offset`, fewer at the end of the file; valid until the next call. */
 enum bv_status scan_view(struct slice *out, struct scan *scan, uint64_t offset, size_t size,

@@ -2,8 +2,8 @@
 /* The `beava` program: verbs, flags, exit codes.
  *
  * Enters:  arguments and environment.
- * Leaves:  a server in the foreground; or a text; or another program, for the verbs that are
- *          written in Python.
+ * Leaves:  a server in the foreground; or a text; or a tool's report; or another program, for the
+ *          verbs that are written in Python.
  * Owner:   the main thread.
  *
  * Invariants
@@ -20,14 +20,15 @@
 #include "server/boot.h"
 #include "server/config.h"
 #include "server/serve.h"
+#include "server/tools.h"
 
 #define EXIT_FAILED 1
 #define EXIT_USAGE  2
 
 /* Verbs that are handed to `python3 -m beava`, which knows those that this version has. */
 static const char *const python_verbs[] = {
-    "demo",     "init",   "check",   "plan",  "apply",  "push",   "get",        "tail",       "top",
-    "snapshot", "verify", "salvage", "bench", "doctor", "config", "completion", "quickstart",
+    "demo", "init",     "check", "plan",   "apply",  "push",       "get",        "tail",
+    "top",  "snapshot", "bench", "doctor", "config", "completion", "quickstart",
 };
 
 struct invocation {
@@ -47,6 +48,9 @@ print_usage(FILE *out)
           "\n"
           "Commands:\n"
           "  serve       run the server in the foreground (the default)\n"
+          "  snapshot    ask a running server to save its state now\n"
+          "  verify      check the files of a data directory, without a server\n"
+          "  salvage     write what can be read of a damaged one to a new directory\n"
           "  version     print the version\n"
           "  help        print this text\n"
           "\n",
@@ -59,6 +63,27 @@ usage_error(const char *what, const char *argument)
     fprintf(stderr, "beava: error: %s '%s'\n\n", what, argument);
     print_usage(stderr);
     return EXIT_USAGE;
+}
+
+/* Verbs that read the arguments behind them themselves. */
+typedef int (*tool_fn)(int argc, char **argv);
+static const struct {
+    const char *verb;
+    tool_fn run;
+} tools[] = {
+    {"verify", tools_verify},
+    {"salvage", tools_salvage},
+};
+
+static tool_fn
+find_tool(const char *verb)
+{
+    for (size_t i = 0; i < sizeof tools / sizeof tools[0]; i++) {
+        if (strcmp(tools[i].verb, verb) == 0) {
+            return tools[i].run;
+        }
+    }
+    return NULL;
 }
 
 static bool
@@ -104,7 +129,7 @@ read_long_flag(struct invocation *invocation, int argc, char **argv, int *index)
     return 0;
 }
 
-/* Options may stand before or after the command. A Python verb takes the rest for itself. */
+/* Options may stand before or after the command; a Python verb or a tool takes the rest. */
 static int
 read_arguments(struct invocation *invocation, int argc, char **argv)
 {
@@ -128,7 +153,7 @@ read_arguments(struct invocation *invocation, int argc, char **argv)
         } else {
             invocation->verb = argument;
             invocation->verb_index = i;
-            if (is_python_verb(argument)) {
+            if (is_python_verb(argument) || find_tool(argument) != NULL) {
                 return 0;
             }
         }
@@ -193,7 +218,10 @@ bv_command(int argc, char **argv)
     if (code != 0) {
         goto done;
     }
-    if (invocation.verb != NULL && is_python_verb(invocation.verb)) {
+    if (invocation.verb != NULL && find_tool(invocation.verb) != NULL) {
+        code = find_tool(invocation.verb)(argc - invocation.verb_index - 1,
+                                          argv + invocation.verb_index + 1);
+    } else if (invocation.verb != NULL && is_python_verb(invocation.verb)) {
         code = hand_over(argc, argv, invocation.verb_index);
     } else if (invocation.wants_help ||
                (invocation.verb != NULL && strcmp(invocation.verb, "help") == 0)) {
