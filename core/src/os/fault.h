@@ -2,6 +2,7 @@
 #ifndef BV_OS_FAULT_H
 #define BV_OS_FAULT_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 
 #include "os/file.h"
@@ -37,12 +38,14 @@ struct os_fault_rule {
 struct os_fault {
     struct os os; /* first: a struct os * is a struct os_fault * */
     struct os *real;
+    pthread_mutex_t lock;                      /* of the rules */
     struct os_fault_rule rules[OS_CALL_COUNT]; /* set through os_fault_set */
     _Atomic uint64_t armed_at[OS_CALL_COUNT];  /* release: the rule's `at` */
     _Atomic uint64_t calls[OS_CALL_COUNT];
     _Atomic uint64_t failures;
-    _Atomic uint32_t sync_delay_us; /* every sync takes at least so long: makes groups gather */
-    bool refuse_direct;             /* O_DIRECT answers EINVAL, as some file systems do */
+    _Atomic uint32_t sync_delay_us;  /* every sync takes at least so long: makes groups gather */
+    _Atomic uint32_t write_delay_us; /* the same for writes: a slow disk */
+    bool refuse_direct;              /* O_DIRECT answers EINVAL, as some file systems do */
 };
 
 /* Passes everything through until rules are set. */

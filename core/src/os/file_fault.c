@@ -19,14 +19,19 @@ fault_of(struct os *os)
 
 /* True when this call has to fail; errno is set unless the rule says "ok" or "short". */
 static bool
-fault_strikes(struct os_fault *fault, enum os_call call)
+fault_strikes(struct os_fault *fault, enum os_call call, struct os_fault_rule *rule)
 {
-    const struct os_fault_rule *rule = &fault->rules[call];
     uint64_t number = atomic_fetch_add(&fault->calls[call], 1) + 1;
-
     uint64_t at = atomic_load_explicit(&fault->armed_at[call], memory_order_acquire);
 
-    if (at == 0 || number < at || (rule->times != 0 && number >= at + rule->times)) {
+    if (at == 0 || number < at) {
+        return false;
+    }
+    pthread_mutex_lock(&fault->lock); /* another thread may be setting the next rule */
+    *rule = fault->rules[call];
+    pthread_mutex_unlock(&fault->lock);
+    if (rule->at == 0 || number < rule->at ||
+        (rule->times != 0 && number >= rule->at + rule->times)) {
         return false;
     }
     atomic_fetch_add(&fault->failures, 1);
@@ -38,18 +43,19 @@ fault_strikes(struct os_fault *fault, enum os_call call)
 
 /* What a struck call without a count answers. */
 static int
-fault_answer(const struct os_fault *fault, enum os_call call)
+fault_answer(const struct os_fault_rule *rule)
 {
-    return fault->rules[call].error != 0 ? -1 : 0;
+    return rule->error != 0 ? -1 : 0;
 }
 
 static int
 fault_open(struct os *os, const char *path, int flags)
 {
     struct os_fault *fault = fault_of(os);
+    struct os_fault_rule rule;
 
-    if (fault_strikes(fault, OS_CALL_OPEN)) {
-        if (fault->rules[OS_CALL_OPEN].error == 0) {
+    if (fault_strikes(fault, OS_CALL_OPEN, &rule)) {
+        if (rule.error == 0) {
             errno = EIO;
         }
         return -1;
@@ -65,19 +71,21 @@ static int
 fault_close(struct os *os, int fd)
 {
     struct os_fault *fault = fault_of(os);
-    bool strikes = fault_strikes(fault, OS_CALL_CLOSE);
+    struct os_fault_rule rule;
+    bool strikes = fault_strikes(fault, OS_CALL_CLOSE, &rule);
     int result = fault->real->close(fault->real, fd);
 
-    return strikes ? fault_answer(fault, OS_CALL_CLOSE) : result;
+    return strikes ? fault_answer(&rule) : result;
 }
 
 static ssize_t
 fault_read(struct os *os, int fd, void *data, size_t size, uint64_t offset)
 {
     struct os_fault *fault = fault_of(os);
+    struct os_fault_rule rule;
 
-    if (fault_strikes(fault, OS_CALL_READ)) {
-        if (fault->rules[OS_CALL_READ].error != 0) {
+    if (fault_strikes(fault, OS_CALL_READ, &rule)) {
+        if (rule.error != 0) {
             return -1;
         }
         size = size > 1 ? size / 2 : size;
@@ -118,21 +126,21 @@ fault_write(struct os *os, int fd, const struct iovec *parts, int part_count, ui
             int flags)
 {
     struct os_fault *fault = fault_of(os);
+    struct os_fault_rule rule;
     bool is_synced = (flags & RWF_DSYNC) != 0;
 
-    if (fault_strikes(fault, OS_CALL_WRITE)) {
-        return fault->rules[OS_CALL_WRITE].error != 0
-                   ? -1
-                   : short_write(fault, fd, parts, part_count, offset, flags);
+    fault_delay(atomic_load(&fault->write_delay_us));
+    if (fault_strikes(fault, OS_CALL_WRITE, &rule)) {
+        return rule.error != 0 ? -1 : short_write(fault, fd, parts, part_count, offset, flags);
     }
     if (is_synced) {
         fault_delay(atomic_load(&fault->sync_delay_us));
-        if (fault_strikes(fault, OS_CALL_SYNC)) {
+        if (fault_strikes(fault, OS_CALL_SYNC, &rule)) {
             /* the bytes are written, the flush is what failed (or was never done) */
             ssize_t written =
                 fault->real->write(fault->real, fd, parts, part_count, offset, flags & ~RWF_DSYNC);
-            if (fault->rules[OS_CALL_SYNC].error != 0) {
-                errno = fault->rules[OS_CALL_SYNC].error;
+            if (rule.error != 0) {
+                errno = rule.error;
                 return -1;
             }
             return written;
@@ -145,10 +153,11 @@ static int
 fault_sync(struct os *os, int fd, bool data_only)
 {
     struct os_fault *fault = fault_of(os);
+    struct os_fault_rule rule;
 
     fault_delay(atomic_load(&fault->sync_delay_us));
-    if (fault_strikes(fault, OS_CALL_SYNC)) {
-        return fault_answer(fault, OS_CALL_SYNC);
+    if (fault_strikes(fault, OS_CALL_SYNC, &rule)) {
+        return fault_answer(&rule);
     }
     return fault->real->sync(fault->real, fd, data_only);
 }
@@ -157,9 +166,10 @@ static int
 fault_truncate(struct os *os, int fd, uint64_t size)
 {
     struct os_fault *fault = fault_of(os);
+    struct os_fault_rule rule;
 
-    if (fault_strikes(fault, OS_CALL_TRUNCATE)) {
-        return fault_answer(fault, OS_CALL_TRUNCATE);
+    if (fault_strikes(fault, OS_CALL_TRUNCATE, &rule)) {
+        return fault_answer(&rule);
     }
     return fault->real->truncate(fault->real, fd, size);
 }
@@ -168,9 +178,10 @@ static int64_t
 fault_size(struct os *os, int fd)
 {
     struct os_fault *fault = fault_of(os);
+    struct os_fault_rule rule;
 
-    if (fault_strikes(fault, OS_CALL_SIZE)) {
-        return fault_answer(fault, OS_CALL_SIZE);
+    if (fault_strikes(fault, OS_CALL_SIZE, &rule)) {
+        return fault_answer(&rule);
     }
     return fault->real->size(fault->real, fd);
 }
@@ -179,9 +190,10 @@ static int
 fault_rename(struct os *os, const char *from, const char *to)
 {
     struct os_fault *fault = fault_of(os);
+    struct os_fault_rule rule;
 
-    if (fault_strikes(fault, OS_CALL_RENAME)) {
-        return fault_answer(fault, OS_CALL_RENAME);
+    if (fault_strikes(fault, OS_CALL_RENAME, &rule)) {
+        return fault_answer(&rule);
     }
     return fault->real->rename(fault->real, from, to);
 }
@@ -190,9 +202,10 @@ static int
 fault_unlink(struct os *os, const char *path)
 {
     struct os_fault *fault = fault_of(os);
+    struct os_fault_rule rule;
 
-    if (fault_strikes(fault, OS_CALL_UNLINK)) {
-        return fault_answer(fault, OS_CALL_UNLINK);
+    if (fault_strikes(fault, OS_CALL_UNLINK, &rule)) {
+        return fault_answer(&rule);
     }
     return fault->real->unlink(fault->real, path);
 }
@@ -201,9 +214,10 @@ static int
 fault_mkdir(struct os *os, const char *path)
 {
     struct os_fault *fault = fault_of(os);
+    struct os_fault_rule rule;
 
-    if (fault_strikes(fault, OS_CALL_MKDIR)) {
-        return fault_answer(fault, OS_CALL_MKDIR);
+    if (fault_strikes(fault, OS_CALL_MKDIR, &rule)) {
+        return fault_answer(&rule);
     }
     return fault->real->mkdir(fault->real, path);
 }
@@ -212,9 +226,10 @@ static int
 fault_list(struct os *os, const char *path, os_list_entry entry, void *context)
 {
     struct os_fault *fault = fault_of(os);
+    struct os_fault_rule rule;
 
-    if (fault_strikes(fault, OS_CALL_LIST)) {
-        return fault_answer(fault, OS_CALL_LIST);
+    if (fault_strikes(fault, OS_CALL_LIST, &rule)) {
+        return fault_answer(&rule);
     }
     return fault->real->list(fault->real, path, entry, context);
 }
@@ -223,9 +238,10 @@ static int
 fault_lock(struct os *os, int fd)
 {
     struct os_fault *fault = fault_of(os);
+    struct os_fault_rule rule;
 
-    if (fault_strikes(fault, OS_CALL_LOCK)) {
-        return fault_answer(fault, OS_CALL_LOCK);
+    if (fault_strikes(fault, OS_CALL_LOCK, &rule)) {
+        return fault_answer(&rule);
     }
     return fault->real->lock(fault->real, fd);
 }
@@ -234,11 +250,10 @@ static int64_t
 fault_fs_type(struct os *os, const char *path)
 {
     struct os_fault *fault = fault_of(os);
+    struct os_fault_rule rule;
 
-    if (fault_strikes(fault, OS_CALL_FS_TYPE)) {
-        return fault->rules[OS_CALL_FS_TYPE].error != 0
-                   ? -1
-                   : (int64_t)fault->rules[OS_CALL_FS_TYPE].result;
+    if (fault_strikes(fault, OS_CALL_FS_TYPE, &rule)) {
+        return rule.error != 0 ? -1 : (int64_t)rule.result;
     }
     return fault->real->fs_type(fault->real, path);
 }
@@ -247,11 +262,10 @@ static int64_t
 fault_fs_free(struct os *os, const char *path)
 {
     struct os_fault *fault = fault_of(os);
+    struct os_fault_rule rule;
 
-    if (fault_strikes(fault, OS_CALL_FS_FREE)) {
-        return fault->rules[OS_CALL_FS_FREE].error != 0
-                   ? -1
-                   : (int64_t)fault->rules[OS_CALL_FS_FREE].result;
+    if (fault_strikes(fault, OS_CALL_FS_FREE, &rule)) {
+        return rule.error != 0 ? -1 : (int64_t)rule.result;
     }
     return fault->real->fs_free(fault->real, path);
 }
@@ -259,8 +273,9 @@ fault_fs_free(struct os *os, const char *path)
 void
 os_fault_set(struct os_fault *fault, enum os_call call, struct os_fault_rule rule)
 {
-    atomic_store_explicit(&fault->armed_at[call], 0, memory_order_release);
+    pthread_mutex_lock(&fault->lock);
     fault->rules[call] = rule;
+    pthread_mutex_unlock(&fault->lock);
     atomic_store_explicit(&fault->armed_at[call], rule.at, memory_order_release);
 }
 
@@ -275,6 +290,7 @@ void
 os_fault_init(struct os_fault *fault, struct os *real)
 {
     memset(fault, 0, sizeof *fault);
+    pthread_mutex_init(&fault->lock, NULL);
     fault->real = real;
     fault->os = (struct os){
         .open = fault_open,

@@ -176,6 +176,57 @@ test_a_failed_sync_is_final(void **state)
 }
 
 static void
+test_an_interrupted_write_is_repeated(void **state)
+{
+    struct os_fault fault;
+    struct fixture f;
+
+    os_fault_init(&fault, os_posix());
+    fixture_init(&f, &fault.os);
+    f.options.tick_ms = 1000000;
+    assert_int_equal(fixture_open(&f), BV_OK);
+    os_fault_set_next(&fault, OS_CALL_WRITE, (struct os_fault_rule){1, 3, EINTR, 0});
+    fixture_commit(&f, 1, 81);
+    assert_int_equal(atomic_load(&fault.failures), 3);
+    fixture_close(&f);
+    assert_int_equal(fixture_recover(&f), BV_OK);
+    fixture_check_seen(&f);
+    assert_int_equal(f.result.last_lsn, 1);
+    fixture_deinit(&f);
+}
+
+static void
+test_each_sync_is_timed(void **state)
+{
+    struct os_fault fault;
+    struct fixture f;
+    struct wal_counts counts;
+
+    for (uint32_t policy = BV_POLICY_ALWAYS; policy <= BV_POLICY_OS; policy++) {
+        os_fault_init(&fault, os_posix());
+        fixture_init(&f, &fault.os);
+        f.options.policy = policy;
+        f.options.sync_interval_ms = 1000000;
+        f.options.tick_ms = 1000000;
+        assert_int_equal(fixture_open(&f), BV_OK);
+        atomic_store(&fault.sync_delay_us, 3000);
+        fixture_commit(&f, 1, 81);
+        fixture_commit(&f, 1, 81);
+        atomic_store(&fault.sync_delay_us, 0);
+        wal_counts_get(f.wal, &counts);
+        const struct histogram *times = wal_sync_times(f.wal);
+        uint64_t timed = 0;
+        for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++) {
+            timed += atomic_load(&times->counts[i]);
+        }
+        assert_int_equal(timed, counts.syncs);
+        assert_int_equal(timed, 2);
+        assert_true(atomic_load(&times->sum_ns) >= 6000000);
+        fixture_deinit(&f);
+    }
+}
+
+static void
 test_a_failure_while_rotating_is_final(void **state)
 {
     static const enum os_call calls[] = {OS_CALL_OPEN, OS_CALL_RENAME, OS_CALL_TRUNCATE};
@@ -271,6 +322,8 @@ main(void)
         cmocka_unit_test(test_a_failed_write_is_final),
         cmocka_unit_test(test_a_short_write_is_final),
         cmocka_unit_test(test_a_failed_sync_is_final),
+        cmocka_unit_test(test_an_interrupted_write_is_repeated),
+        cmocka_unit_test(test_each_sync_is_timed),
         cmocka_unit_test(test_a_failure_while_rotating_is_final),
         cmocka_unit_test(test_a_disk_too_full_to_prepare_still_takes_groups),
         cmocka_unit_test(test_a_file_system_without_direct_writes_gets_buffered_ones),

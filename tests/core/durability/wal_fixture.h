@@ -35,6 +35,7 @@ struct fixture {
     size_t seen_capacity;
     uint64_t next_lsn;
     uint64_t time_ms;
+    uint64_t after_lsn; /* as if a snapshot at this LSN had been loaded */
     char path[64];
 };
 
@@ -78,7 +79,7 @@ fixture_recover(struct fixture *f)
     if (status != BV_OK) {
         return status;
     }
-    status = recovery_run(&f->result, f->directory, 0, fixture_see, f, &f->error);
+    status = recovery_run(&f->result, f->directory, f->after_lsn, fixture_see, f, &f->error);
     f->next_lsn = f->result.last_lsn + 1;
     if (status != BV_OK) {
         wal_directory_close(f->directory);
@@ -158,12 +159,12 @@ fixture_commit(struct fixture *f, uint32_t count, size_t size)
     assert_int_equal(wal_wait(f->wal, f->next_lsn - 1, true, &f->error), BV_OK);
 }
 
-/* Every record seen is one that fixture_log wrote, in order from LSN 1. */
+/* Every record seen is one that fixture_log wrote, in order from after_lsn + 1. */
 static inline void
 fixture_check_seen(const struct fixture *f)
 {
     uint8_t body[65536];
-    uint64_t lsn = 1;
+    uint64_t lsn = f->after_lsn + 1;
 
     for (size_t i = 0; i < f->seen_count; i++) {
         const struct seen_record *seen = &f->seen[i];

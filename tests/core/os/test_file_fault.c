@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "os/fault.h"
+#include "util/clock.h"
 
 static struct os_fault fault;
 static char path[] = "/tmp/beava-fault-XXXXXX";
@@ -87,6 +88,23 @@ test_a_call_can_say_ok_without_doing_it(void **state)
     assert_true(fault.os.size(&fault.os, fd) >= 8192);
 }
 
+static void
+test_writes_can_be_slow_and_free_space_made_up(void **state)
+{
+    atomic_store(&fault.write_delay_us, 2000);
+    uint64_t from_ns = clock_monotonic_ns();
+    assert_int_equal(write_pages(1, 0), 4096);
+    assert_true(clock_monotonic_ns() - from_ns >= 2000000);
+    atomic_store(&fault.write_delay_us, 0);
+
+    assert_true(fault.os.fs_free(&fault.os, path) > 0);
+    os_fault_set_next(&fault, OS_CALL_FS_FREE, (struct os_fault_rule){1, 1, 0, 12345});
+    assert_int_equal(fault.os.fs_free(&fault.os, path), 12345);
+    os_fault_set_next(&fault, OS_CALL_FS_FREE, (struct os_fault_rule){1, 1, EIO, 0});
+    assert_int_equal(fault.os.fs_free(&fault.os, path), -1);
+    assert_true(fault.os.fs_free(&fault.os, path) > 0);
+}
+
 int
 main(void)
 {
@@ -95,6 +113,7 @@ main(void)
         cmocka_unit_test(test_a_short_write_leaves_half_of_the_pages),
         cmocka_unit_test(test_a_synced_write_counts_as_a_sync_too),
         cmocka_unit_test(test_a_call_can_say_ok_without_doing_it),
+        cmocka_unit_test(test_writes_can_be_slow_and_free_space_made_up),
     };
 
     return cmocka_run_group_tests(tests, open_file, close_file);

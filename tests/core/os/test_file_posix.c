@@ -56,6 +56,8 @@ test_the_bare_calls_do_what_the_kernel_does(void **state)
     assert_int_equal(entries, 1);
     assert_true(os->fs_type(os, directory) > 0);
     assert_int_equal(os->fs_type(os, path), -1);
+    assert_true(os->fs_free(os, directory) > 0);
+    assert_int_equal(os->fs_free(os, path), -1);
     assert_int_equal(os->mkdir(os, directory), -1);
     assert_int_equal(errno, EEXIST);
     assert_int_equal(os->unlink(os, moved), 0);
