@@ -42,6 +42,10 @@ view(struct slice *out, struct reader *reader, uint64_t offset, size_t size, str
     uint64_t window_end = reader->window_offset + reader->window.size;
 
     size = left < size ? (size_t)left : size;
+    if (size == 0) {
+        *out = slice_of(NULL, 0);
+        return BV_OK;
+    }
     if (offset < reader->window_offset || offset + size > window_end) {
         size_t wanted = size > WINDOW_SIZE ? size : WINDOW_SIZE;
         size_t got = 0;
@@ -198,6 +202,25 @@ read_chunk(struct reader *reader, struct snapshot_chunk *chunk, struct slice *bo
     return status;
 }
 
+/* What fn finds wrong with a body gets its place. */
+static enum bv_status
+hand_over(const struct reader *reader, const struct snapshot_chunk *chunk, struct slice body,
+          snapshot_chunk_fn fn, void *context, struct bv_error *err)
+{
+    struct bv_error failure = {0};
+    enum bv_status status =
+        fn(context, (enum snapshot_chunk_type)chunk->type, chunk->image_lsn, body, &failure);
+
+    if (status == BV_CORRUPT) {
+        return corrupt(reader, reader->offset - snapshot_padded_size(chunk->length),
+                       failure.message, err);
+    }
+    if (status != BV_OK && err != NULL) {
+        *err = failure;
+    }
+    return status;
+}
+
 /* The end chunk: it has to agree with what was read, and nothing but padding follows. */
 static enum bv_status
 read_end(struct reader *reader, struct slice body, struct snapshot_info *info, struct bv_error *err)
@@ -252,7 +275,7 @@ snapshot_read(struct snapshot_info *info, struct os *os, const char *path, snaps
             break;
         }
         if (status == BV_OK && fn != NULL) {
-            status = fn(context, (enum snapshot_chunk_type)chunk.type, chunk.image_lsn, body, err);
+            status = hand_over(&reader, &chunk, body, fn, context, err);
         }
     }
     os_close(os, &reader.fd);
