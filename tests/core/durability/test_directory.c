@@ -60,6 +60,7 @@ test_the_snapshot_directory_is_locked_and_marked_too(void **state)
     f.options.dir = wal;
     f.options.snapshot_dir = snapshots;
     assert_int_equal(wal_directory_open(&f.directory, &f.options, &f.error), BV_OK);
+    assert_string_equal(f.directory->snapshot_path, snapshots);
     struct wal_options other = {.dir = f.path, .snapshot_dir = snapshots};
     (void)snprintf(wal, sizeof wal, "%s/other", f.path);
     other.dir = wal;
@@ -94,6 +95,42 @@ test_a_directory_of_the_published_release_is_refused_untouched(void **state)
     assert_int_equal(wal_directory_open(&f.directory, &f.options, &f.error), BV_UNSUPPORTED_FORMAT);
     assert_non_null(strstr(f.error.message, "wal-0000000000000000.wal"));
     assert_int_equal(name_count(&f), 2); /* not even a LOCK */
+    fixture_deinit(&f);
+}
+
+static void
+test_snapshots_of_the_published_release_are_refused_untouched(void **state)
+{
+    struct fixture f;
+    char wal[128];
+
+    fixture_init(&f, NULL);
+    put_file(&f, "snapshot-0000000000000010.bvs", "BEAVASNP");
+    (void)snprintf(wal, sizeof wal, "%s-wal", f.path);
+    f.options.dir = wal;
+    f.options.snapshot_dir = f.path;
+    assert_int_equal(wal_directory_open(&f.directory, &f.options, &f.error), BV_UNSUPPORTED_FORMAT);
+    assert_non_null(strstr(f.error.message, "snapshot-0000000000000010.bvs"));
+    assert_non_null(strstr(f.error.message, "\"beava-snapshots 1\""));
+    assert_int_equal(name_count(&f), 1);
+    (void)snprintf(wal, sizeof wal, "rm -r %s-wal", f.path);
+    assert_int_equal(system(wal), 0);
+    fixture_deinit(&f);
+}
+
+static void
+test_one_directory_may_hold_both(void **state)
+{
+    struct fixture f;
+
+    fixture_init(&f, NULL);
+    f.options.snapshot_dir = f.path;
+    assert_int_equal(wal_directory_open(&f.directory, &f.options, &f.error), BV_OK);
+    assert_string_equal(f.directory->snapshot_path, f.path);
+    wal_directory_close(f.directory);
+    f.options.snapshot_dir = NULL;
+    assert_int_equal(wal_directory_open(&f.directory, &f.options, &f.error), BV_OK);
+    assert_string_equal(f.directory->snapshot_path, "");
     fixture_deinit(&f);
 }
 
@@ -166,6 +203,8 @@ main(void)
         cmocka_unit_test(test_the_snapshot_directory_is_locked_and_marked_too),
         cmocka_unit_test(test_a_directory_of_another_version_is_refused_untouched),
         cmocka_unit_test(test_a_directory_of_the_published_release_is_refused_untouched),
+        cmocka_unit_test(test_snapshots_of_the_published_release_are_refused_untouched),
+        cmocka_unit_test(test_one_directory_may_hold_both),
         cmocka_unit_test(test_a_network_file_system_is_refused_unless_allowed),
         cmocka_unit_test(test_every_failing_call_is_an_error_and_leaks_nothing),
     };

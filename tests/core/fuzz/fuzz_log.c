@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Bytes of a segment through the whole recovery: it may refuse, cut or deliver, never crash, and
  * what it delivers has dense LSNs. With bit 0 of the first byte set, checksums along the chain of
- * records are made right first, so that the fuzzer gets past them. */
+ * records are made right first, so that the fuzzer gets past them; bits 2 to 5 are a snapshot's
+ * LSN. */
 #include "../durability/memory_os.h"
 
 #include "durability/recovery.h"
@@ -58,6 +59,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct recovery_result result;
     struct bv_error err = {0};
     uint64_t next_lsn = 1;
+    uint64_t after_lsn = 0;
 
     if (size == 0) {
         return 0;
@@ -68,16 +70,19 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if ((data[0] & 1) != 0) {
         mend_checksums(memory_find(&memory, path)->data, size - 1);
     }
+    after_lsn = data[0] >> 2 & 15;
+    next_lsn = after_lsn + 1;
     directory.os = &memory.os;
     directory.accept_data_loss = (data[0] & 2) != 0;
-    enum bv_status status = recovery_run(&result, &directory, 0, check_record, &next_lsn, &err);
+    enum bv_status status =
+        recovery_run(&result, &directory, after_lsn, check_record, &next_lsn, &err);
     if (status == BV_OK) {
         /* What it left behind reads back the same, with nothing more to cut. */
-        uint64_t again = 1;
+        uint64_t again = after_lsn + 1;
         uint64_t last_lsn = result.last_lsn;
 
         BV_ASSERT(last_lsn == next_lsn - 1);
-        status = recovery_run(&result, &directory, 0, check_record, &again, &err);
+        status = recovery_run(&result, &directory, after_lsn, check_record, &again, &err);
         BV_ASSERT(status == BV_OK);
         BV_ASSERT(result.last_lsn == last_lsn);
         BV_ASSERT(result.cut_bytes == 0);
