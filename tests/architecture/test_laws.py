@@ -249,6 +249,7 @@ TESTED_THROUGH = {
     "server/boot.c": "tests/e2e",
     "server/command.c": "tests/e2e and tests/python/test_cli.py",
     "server/config_file.c": "tests/core/server/test_config.c",
+    "server/metrics.c": "tests/core/server/test_sidecar.c",
     "server/seat_engine.c": "tests/e2e",
     "server/serve.c": "tests/e2e",
     "server/tools.c": "tests/e2e",

@@ -243,6 +243,9 @@ def test_the_block_says_what_runs(tmp_path: pathlib.Path) -> None:
         ]
         bound = [i for i, line in enumerate(server.lines) if "_bound" in line]
         assert min(bound) > at + 7, "the real ports follow the requested ones"
+        assert "server.admin_bound" in server.lines[bound[0]], "it answers before recovery"
+        ready = next(record for record in server.records() if record.get("kind") == "server.ready")
+        assert ready["admin_addr"] == "{}:{}".format(*server.addresses["admin"])
 
 
 @pytest.mark.parametrize("level", ["warn", "error"])
@@ -250,7 +253,9 @@ def test_launchers_find_the_ports_at_any_log_level(level: str) -> None:
     with Server(None, test_mode=False, env={"BEAVA_LOG_LEVEL": level}) as server:
         assert server.call(0, {})[0] == 0
     kinds = [record.get("kind") for record in server.records()]
-    assert kinds == ["server.http_bound", "server.tcp_bound", "server.ready"]
+    assert kinds == [
+        "server.admin_bound", "server.http_bound", "server.tcp_bound", "server.ready",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])

@@ -35,6 +35,24 @@ def frame(op: int, payload: bytes, content_type: int = JSON) -> bytes:
     return struct.pack(">IHB", len(payload) + 3, op, content_type) + payload
 
 
+def ask(
+    address: tuple[str, int],
+    method: str,
+    path: str,
+    data: bytes = b"",
+    content_type: str = "application/json",
+) -> tuple[int, str, dict[str, str]]:
+    """One HTTP request on a connection of its own: status, body, headers in lower case."""
+    connection = http.client.HTTPConnection(*address, timeout=30)
+    try:
+        connection.request(method, path, data or None, {"Content-Type": content_type})
+        reply = connection.getresponse()
+        text = reply.read().decode()
+        return reply.status, text, {name.lower(): value for name, value in reply.getheaders()}
+    finally:
+        connection.close()
+
+
 class Server:
     """Started and ready when the constructor returns; stopped by close()."""
 
@@ -83,10 +101,10 @@ class Server:
             except ValueError:
                 continue
             kind = record.get("kind", "") if isinstance(record, dict) else ""
-            if kind in ("server.http_bound", "server.tcp_bound"):
+            if kind in ("server.http_bound", "server.tcp_bound", "server.admin_bound"):
                 host, port = record["addr"].rsplit(":", 1)
                 self.addresses[kind[7:].removesuffix("_bound")] = (host, int(port))
-            if len(self.addresses) == 2:
+            if {"http", "tcp"} <= self.addresses.keys():
                 self.ready.set()
         self.ready.set()
 
@@ -155,15 +173,11 @@ class Server:
     def request(
         self, method: str, path: str, data: bytes = b"", content_type: str = "application/json"
     ) -> tuple[int, Any, dict[str, str]]:
-        connection = http.client.HTTPConnection(*self.http, timeout=30)
-        try:
-            connection.request(method, path, data or None, {"Content-Type": content_type})
-            reply = connection.getresponse()
-            text = reply.read()
-            headers = {name.lower(): value for name, value in reply.getheaders()}
-            return reply.status, json.loads(text) if text else None, headers
-        finally:
-            connection.close()
+        status, text, headers = ask(self.http, method, path, data, content_type)
+        return status, json.loads(text) if text else None, headers
+
+    def admin(self, path: str, method: str = "GET") -> tuple[int, str, dict[str, str]]:
+        return ask(self.addresses["admin"], method, path)
 
     def register(self, nodes: list[dict[str, Any]], **extra: object) -> dict[str, Any]:
         status, reply, _ = self.post("/register", {"nodes": nodes, **extra})

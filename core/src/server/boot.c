@@ -14,6 +14,8 @@
 #include <stdio.h>
 #include <sys/resource.h>
 
+#include "durability/wal.h"
+#include "os/machine.h"
 #include "util/log.h"
 
 static void
@@ -79,13 +81,26 @@ warn_open_bind(const char *listener, const struct net_address *address)
 }
 
 static void
-log_limits(void)
+log_limits(const struct config *config)
 {
     struct rlimit limit = {0};
+    uint64_t machine_bytes = machine_memory_limit("");
+    uint64_t ring_bytes = config_ring_bytes(config);
 
     getrlimit(RLIMIT_NOFILE, &limit);
     log_line(LOG_DEBUG, "server.limits", "beava.server", "process limits",
-             (struct log_field[]){LOG_INT("nofile", limit.rlim_cur)}, 1);
+             (struct log_field[]){
+                 LOG_INT("nofile", limit.rlim_cur), LOG_INT("memory_bytes", machine_bytes),
+                 LOG_INT("memory_limit_bytes", config_memory_limit(config)),
+                 LOG_INT("wal_ring_bytes", ring_bytes != 0 ? ring_bytes : WAL_RING_BYTES_DEFAULT)},
+             4);
+    if (machine_bytes != 0 && ring_bytes > machine_bytes / 4) {
+        log_line(LOG_WARN, "server.wal_ring_large", "beava.server",
+                 "the log's ring is larger than a quarter of the memory",
+                 (struct log_field[]){LOG_INT("wal_ring_bytes", ring_bytes),
+                                      LOG_INT("memory_bytes", machine_bytes)},
+                 2);
+    }
 }
 
 void
@@ -119,7 +134,14 @@ boot_warn(const struct config *config, const struct server_addresses *addresses)
     if (addresses->has_tcp) {
         warn_open_bind("tcp", &addresses->tcp);
     }
-    log_limits();
+    log_limits(config);
+}
+
+void
+boot_admin(const struct server *server)
+{
+    log_line_always(LOG_NOTICE, "server.admin_bound", "beava.server", "admin listener bound",
+                    (struct log_field[]){LOG_TEXT("addr", server_admin_address(server))}, 1);
 }
 
 void
@@ -142,9 +164,10 @@ boot_ready(const struct server *server)
     log_line_always(LOG_NOTICE, "server.ready", "beava.server", "ready",
                     (struct log_field[]){LOG_TEXT("http_addr", http_text),
                                          LOG_TEXT("tcp_addr", tcp_text),
+                                         LOG_TEXT("admin_addr", server_admin_address(server)),
                                          LOG_INT("recovered_lsn", report->recovered_lsn),
                                          LOG_INT("recovery_ms", report->recovery_ms)},
-                    4);
+                    5);
 }
 
 void

@@ -11,6 +11,8 @@
 void boot_announce(const struct config *config);
 /* Warnings about the configuration and the addresses. */
 void boot_warn(const struct config *config, const struct server_addresses *addresses);
+/* `server.admin_bound`, as soon as it answers. */
+void boot_admin(const struct server *server);
 /* The bound records and `server.ready`, printed whatever the log level. */
 void boot_ready(const struct server *server);
 /* `server.boot_failed` on stdout, the error and its fix on stderr. */

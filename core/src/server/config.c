@@ -15,8 +15,11 @@
 #include <string.h>
 #include <strings.h>
 
+#include "os/machine.h"
 #include "util/log.h"
 #include "wire/number.h"
+
+#define MEMORY_SHARE_PERCENT 80
 
 const struct config_row config_rows[CONFIG_OPTION_COUNT] = {
 #define OPTION(id, name, flag, variable, type, unit, default_text, lowest, highest, traits, help)  \
@@ -156,6 +159,8 @@ static const struct word words[] = {
     {CONFIG_TYPE_LOG_LEVEL, "error", LOG_ERROR, "error"},
     {CONFIG_TYPE_LOG_FORMAT, "json", LOG_FORMAT_JSON, "json"},
     {CONFIG_TYPE_LOG_FORMAT, "text", LOG_FORMAT_TEXT, "text"},
+    {CONFIG_TYPE_FULL_POLICY, "refuse", 0, "refuse"},
+    {CONFIG_TYPE_FULL_POLICY, "evict_idle", 1, "evict_idle"},
 };
 
 static const struct word *
@@ -447,6 +452,27 @@ config_finish(struct config *config, struct bv_error *err)
         }
     }
     return BV_OK;
+}
+
+uint64_t
+config_memory_limit(const struct config *config)
+{
+    uint64_t limit = config_number(config, CONFIG_MEMORY_LIMIT);
+
+    return limit != 0 ? limit : machine_memory_limit("") / 100 * MEMORY_SHARE_PERCENT;
+}
+
+uint64_t
+config_ring_bytes(const struct config *config)
+{
+    /* It stays small enough for the cache unless one of the published settings is given. */
+    if (!config_is_set(config, CONFIG_WAL_BUFFERS) &&
+        !config_is_set(config, CONFIG_WAL_BUFFER_SIZE_MB)) {
+        return 0;
+    }
+    return config_number(config, CONFIG_WAL_BUFFERS) *
+               config_number(config, CONFIG_WAL_BUFFER_SIZE_MB)
+           << 20;
 }
 
 static void

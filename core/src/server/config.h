@@ -27,8 +27,12 @@ enum config_origin { CONFIG_FROM_DEFAULT, CONFIG_FROM_FILE, CONFIG_FROM_ENV, CON
 #define CONFIG_ENV_ONE_OR_TRUE      0x08u
 #define CONFIG_ENV_NOT_ZERO         0x10u
 #define CONFIG_NO_EFFECT            0x20u /* accepted, without a mechanism: one warning when set */
-#define CONFIG_NO_EFFECT_QUIET      0x40u /* the same, but launchers always set it */
-#define CONFIG_NO_EFFECT_ABOVE_ZERO 0x80u
+#define CONFIG_NO_EFFECT_ABOVE_ZERO 0x40u
+#ifdef BEAVA_CRASH_POINTS
+#define CONFIG_IN_TEST_BUILDS 0u
+#else
+#define CONFIG_IN_TEST_BUILDS CONFIG_NO_EFFECT
+#endif
 
 #define CONFIG_TEXT_MAX    1024
 #define CONFIG_WARNING_MAX 48
@@ -89,6 +93,11 @@ config_is_set(const struct config *config, enum config_option option)
     return config->values[option].origin != CONFIG_FROM_DEFAULT;
 }
 
+/* Bytes of state that are allowed: what was set, or a share of what the process may use. */
+uint64_t config_memory_limit(const struct config *config);
+/* Bytes of the log's ring as set; 0: left to the log. */
+uint64_t config_ring_bytes(const struct config *config);
+
 /* Logs what was odd: clamped, unknown variables, options without effect. */
 void config_log_warnings(const struct config *config);
 /* "tcp.port=0 log_level=debug": what differs from the defaults; false when nothing does. */
@@ -105,6 +114,7 @@ enum config_type {
     CONFIG_TYPE_SYNC_MODE,
     CONFIG_TYPE_LOG_LEVEL,
     CONFIG_TYPE_LOG_FORMAT,
+    CONFIG_TYPE_FULL_POLICY,
 };
 enum config_unit {
     CONFIG_UNIT_NONE,

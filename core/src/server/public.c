@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* bv_server of beava.h: a server in the caller's process. It prints nothing of its own, reads
- * neither the environment nor a file, and leaves signals alone. */
+ * neither the environment nor a file, leaves signals alone, and opens an admin listener only where
+ * an address is given for one. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -58,7 +59,11 @@ bv_server_start(bv_server **out, const bv_server_options *options, bv_error *err
         status = server_resolve(&addresses, config, err);
     }
     if (status == BV_OK) {
-        status = server_start(&handle->server, config, &addresses, options->is_null != 0, err);
+        addresses.has_admin = config_is_set(config, CONFIG_ADMIN_ADDR);
+        status = server_open(&handle->server, config, &addresses, err);
+    }
+    if (status == BV_OK) {
+        status = server_serve(handle->server, config, options->is_null != 0, err);
     }
     if (status != BV_OK) {
         goto done;
@@ -66,6 +71,9 @@ bv_server_start(bv_server **out, const bv_server_options *options, bv_error *err
     *out = handle;
     handle = NULL;
 done:
+    if (handle != NULL) {
+        server_stop(handle->server, NULL);
+    }
     free(handle);
     free(config);
     return status;

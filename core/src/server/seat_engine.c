@@ -2,7 +2,12 @@
 /* The engine in the server's seat: configuration in, the calls of apply/engine.h out. Thin on
  * purpose; the wrappers exist because a seat speaks of `void *`. */
 #include "apply/engine.h"
+
 #include "server/seat.h"
+#include "util/log.h"
+
+/* A clean stop takes a snapshot when the next start would replay for longer than this. */
+#define CLOSE_REPLAY_MS 1000
 
 static void
 seat_begin(void *context, uint64_t now_ms)
@@ -58,6 +63,78 @@ seat_event_fd(const void *context)
     return engine_event_fd(context);
 }
 
+static uint64_t
+seat_background(void *context, uint64_t now_ns, uint64_t tick_ns)
+{
+    return engine_background(context, now_ns, tick_ns);
+}
+
+static enum engine_readiness
+seat_readiness(const void *context)
+{
+    return engine_readiness(context);
+}
+
+static uint64_t
+seat_snapshot_request(void *context)
+{
+    return engine_snapshot_request(context);
+}
+
+static bool
+seat_snapshot_result(const void *context, uint64_t ticket, struct engine_snapshot *out)
+{
+    return engine_snapshot_result(context, ticket, out);
+}
+
+static void
+seat_close_snapshot(void *context, uint64_t timeout_ms)
+{
+    uint64_t replay_ms = engine_replay_ms(context);
+    struct engine_snapshot snapshot;
+    struct bv_error err;
+
+    if (replay_ms <= CLOSE_REPLAY_MS || timeout_ms == 0) {
+        return;
+    }
+    if (engine_snapshot_wait(context, timeout_ms, &snapshot, &err) != BV_OK) {
+        log_line(
+            LOG_NOTICE, "shutdown.no_snapshot", "beava.shutdown",
+            "no closing snapshot: the next start replays",
+            (struct log_field[]){LOG_TEXT("error", err.message), LOG_INT("replay_ms", replay_ms)},
+            2);
+    }
+}
+
+static void
+seat_stats(const void *context, struct engine_stats *out)
+{
+    engine_stats_get(context, out);
+}
+
+static bool
+seat_table_stats(const void *context, uint32_t index, struct engine_table_stats *out)
+{
+    return engine_table_stats_get(context, index, out);
+}
+
+static void
+seat_describe(const void *context, struct buf *json)
+{
+    engine_describe_registry(context, json);
+}
+
+static void
+note_progress(void *context, const struct engine_progress *progress)
+{
+    struct publication *publication = context;
+
+    atomic_store_explicit(&publication->recovery_lsn, progress->lsn, memory_order_relaxed);
+    atomic_store_explicit(&publication->recovery_records, progress->records, memory_order_relaxed);
+    atomic_store_explicit(&publication->recovery_entities, progress->entities,
+                          memory_order_relaxed);
+}
+
 static void
 seat_close(void *context)
 {
@@ -65,7 +142,7 @@ seat_close(void *context)
 }
 
 static struct engine_options
-options_of(const struct config *config)
+options_of(const struct config *config, struct publication *publication)
 {
     bool is_memory = config_number(config, CONFIG_MEMORY_ONLY) != 0;
     uint64_t max_frame = config_number(config, CONFIG_MAX_FRAME);
@@ -90,23 +167,31 @@ options_of(const struct config *config)
         .max_payload = (uint32_t)(max_frame > max_body ? max_frame : max_body),
         .max_reply = (uint32_t)max_frame,
         .populate = true,
+        .snapshot_interval_ms = config_number(config, CONFIG_SNAPSHOT_INTERVAL_MS),
+        .snapshot_wal_bytes = config_number(config, CONFIG_SNAPSHOT_WAL_BYTES),
+        .snapshot_min_records = config_number(config, CONFIG_SNAPSHOT_MIN_EVENTS),
+        .snapshot_retain = (uint32_t)config_number(config, CONFIG_SNAPSHOT_RETAIN_COUNT),
+        .wal_max_bytes = config_number(config, CONFIG_WAL_MAX_BYTES),
+        .min_free_bytes = config_number(config, CONFIG_MIN_FREE_BYTES),
+        .memory_limit_bytes = config_memory_limit(config),
+        .table_max_entities = config_number(config, CONFIG_TABLE_MAX_ENTITIES),
+        .table_full_evicts = config_number(config, CONFIG_TABLE_FULL_POLICY) != 0,
+        .dedupe_max_entries = config_number(config, CONFIG_DEDUPE_MAX_ENTRIES),
+        .accept_data_loss = config_is_set(config, CONFIG_ACCEPT_DATA_LOSS),
+        .accept_data_loss_after = config_number(config, CONFIG_ACCEPT_DATA_LOSS),
+        .on_progress = note_progress,
+        .progress_context = publication,
     };
 
-    /* The ring stays small enough for the cache unless one of the published settings is given. */
-    if (config_is_set(config, CONFIG_WAL_BUFFERS) ||
-        config_is_set(config, CONFIG_WAL_BUFFER_SIZE_MB)) {
-        options.ring_bytes = config_number(config, CONFIG_WAL_BUFFERS) *
-                                 config_number(config, CONFIG_WAL_BUFFER_SIZE_MB)
-                             << 20;
-    }
+    options.ring_bytes = config_ring_bytes(config);
     return options;
 }
 
 enum bv_status
-seat_open_engine(struct seat *out, const struct config *config, struct seat_report *report,
-                 struct bv_error *err)
+seat_open_engine(struct seat *out, const struct config *config, struct publication *publication,
+                 struct seat_report *report, struct bv_error *err)
 {
-    struct engine_options options = options_of(config);
+    struct engine_options options = options_of(config, publication);
     struct engine_stats stats;
     struct engine *engine = NULL;
     enum bv_status status = engine_open(&engine, &options, err);
@@ -117,6 +202,9 @@ seat_open_engine(struct seat *out, const struct config *config, struct seat_repo
     engine_stats_get(engine, &stats);
     report->recovered_lsn = stats.last_lsn;
     report->recovery_ms = stats.recovery_ms;
+    atomic_store_explicit(&publication->pauses, engine_pauses(engine), memory_order_release);
+    atomic_store_explicit(&publication->sync_times, engine_wal_sync_times(engine),
+                          memory_order_release);
     *out = (struct seat){
         .context = engine,
         .begin = seat_begin,
@@ -128,6 +216,12 @@ seat_open_engine(struct seat *out, const struct config *config, struct seat_repo
         .is_failed = seat_is_failed,
         .registry_version = seat_registry_version,
         .event_fd = seat_event_fd,
+        .background = seat_background,
+        .readiness = seat_readiness,
+        .snapshot_request = seat_snapshot_request,
+        .snapshot_result = seat_snapshot_result,
+        .close_snapshot = seat_close_snapshot,
+        .source = {engine, seat_stats, seat_table_stats, seat_describe},
         .close = seat_close,
     };
     return BV_OK;

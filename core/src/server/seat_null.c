@@ -88,6 +88,37 @@ null_event_fd(const void *context)
     return -1;
 }
 
+static uint64_t
+null_background(void *context, uint64_t now_ns, uint64_t tick_ns)
+{
+    return ENGINE_IDLE;
+}
+
+static enum engine_readiness
+null_readiness(const void *context)
+{
+    return ENGINE_READY;
+}
+
+static uint64_t
+null_snapshot_request(void *context)
+{
+    return 1;
+}
+
+static bool
+null_snapshot_result(const void *context, uint64_t ticket, struct engine_snapshot *out)
+{
+    *out = (struct engine_snapshot){.status = BV_SNAPSHOT_UNAVAILABLE};
+    bv_error_set(&out->error, out->status, "the null server has no state");
+    return true;
+}
+
+static void
+null_close_snapshot(void *context, uint64_t timeout_ms)
+{
+}
+
 enum bv_status
 seat_open_null(struct seat *out, struct bv_error *err)
 {
@@ -110,6 +141,11 @@ seat_open_null(struct seat *out, struct bv_error *err)
         .is_failed = null_is_failed,
         .registry_version = null_registry_version,
         .event_fd = null_event_fd,
+        .background = null_background,
+        .readiness = null_readiness,
+        .snapshot_request = null_snapshot_request,
+        .snapshot_result = null_snapshot_result,
+        .close_snapshot = null_close_snapshot,
         .close = free,
     };
     return BV_OK;

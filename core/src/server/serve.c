@@ -29,11 +29,12 @@ extern char **environ;
 
 enum life { LIFE_BOOTING, LIFE_SERVING, LIFE_STOPPING };
 
-/* Between the signal thread and main: one word and one semaphore. */
+/* Between the signal thread and main. */
 struct signals {
     sigset_t set;
     sem_t stop;
     atomic_int life;
+    struct server *_Atomic server; /* to ask for snapshots; NULL: not serving */
 };
 
 static const char *
@@ -53,6 +54,15 @@ take_signals(void *context)
         int number = 0;
 
         if (sigwait(&signals->set, &number) != 0) {
+            continue;
+        }
+        if (number == SIGUSR1) {
+            struct server *server = atomic_load(&signals->server);
+
+            /* The server is freed only after a stop that has passed through here. */
+            if (server != NULL && !is_second) {
+                server_snapshot(server);
+            }
             continue;
         }
         if (is_second) {
@@ -77,9 +87,10 @@ start_signals(struct signals *signals)
     sigaddset(&signals->set, SIGTERM);
     sigaddset(&signals->set, SIGINT);
     sigaddset(&signals->set, SIGHUP);
+    sigaddset(&signals->set, SIGUSR1);
     atomic_init(&signals->life, LIFE_BOOTING);
     signal(SIGPIPE, SIG_IGN);
-    signal(SIGUSR1, SIG_IGN); /* asks for a snapshot one day; it must not kill today */
+    signal(SIGXFSZ, SIG_IGN); /* a limit of file sizes is a write that fails, and is dealt with */
     return sem_init(&signals->stop, 0, 0) == 0 &&
            pthread_sigmask(SIG_BLOCK, &signals->set, NULL) == 0 &&
            pthread_create(&thread, NULL, take_signals, signals) == 0 && pthread_detach(thread) == 0;
@@ -130,10 +141,17 @@ serve_run(struct config *config)
     }
     boot_announce(config);
     boot_warn(config, &addresses);
-    if (server_start(&server, config, &addresses, false, &err) != BV_OK) {
+    if (server_open(&server, config, &addresses, &err) != BV_OK) {
         boot_failed(&err, "boot");
         return EXIT_FAILED;
     }
+    boot_admin(server);
+    if (server_serve(server, config, false, &err) != BV_OK) {
+        boot_failed(&err, "boot");
+        server_stop(server, NULL);
+        return EXIT_FAILED;
+    }
+    atomic_store(&signals.server, server);
     if (atomic_compare_exchange_strong(&signals.life, &expected, LIFE_SERVING)) {
         boot_ready(server);
         while (sem_wait(&signals.stop) != 0) {

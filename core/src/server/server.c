@@ -7,9 +7,9 @@
  *
  * Invariants
  *   (1) Ports are bound before recovery and listen after it: a taken port is found out early, and
- *       nobody connects before somebody answers.
- *   (2) Stopping is starting in reverse: the apply thread drains and ends, then the engine closes,
- *       then the sockets' memory goes. */
+ *       nobody connects before somebody answers. The admin listener alone answers at once.
+ *   (2) Stopping is starting in reverse: the apply thread drains and ends, then the admin thread,
+ *       which reads what is the engine's, then the engine closes, then the sockets' memory goes. */
 #include "server/server.h"
 
 #include <pthread.h>
@@ -18,6 +18,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#include "server/sidecar.h"
 #include "server/tick.h"
 #include "util/assert.h"
 
@@ -26,6 +27,9 @@
 
 struct server {
     struct tick tick;
+    struct publication publication;
+    struct sidecar sidecar;
+    struct admin *admin;
     struct seat_report report;
     pthread_t apply_thread;
     bool has_thread;
@@ -53,6 +57,7 @@ server_resolve(struct server_addresses *out, const struct config *config, struct
         return bv_error_set(err, BV_CONFIG, "invalid config field `admin_addr`: %.500s",
                             why.message);
     }
+    out->has_admin = true;
     out->has_tcp = config_number(config, CONFIG_TCP_ENABLED) != 0;
     if (!out->has_tcp) {
         return BV_OK;
@@ -156,6 +161,7 @@ start_serving(struct server *server, struct bv_error *err)
             server->addresses[i] = *address;
         }
     }
+    atomic_store(&server->publication.phase, PUBLISH_SERVING);
     if (pthread_create(&server->apply_thread, NULL, run_apply, server) != 0) {
         return bv_error_set(err, BV_NO_MEMORY, "cannot start the apply thread");
     }
@@ -163,9 +169,22 @@ start_serving(struct server *server, struct bv_error *err)
     return BV_OK;
 }
 
+static enum bv_status
+start_admin(struct server *server, const struct config *config, struct bv_error *err)
+{
+    struct admin_source source;
+
+    server->sidecar = (struct sidecar){
+        .publication = &server->publication,
+        .net = server->tick.net,
+    };
+    source = sidecar_source(&server->sidecar);
+    return admin_start(&server->admin, config_text(config, CONFIG_ADMIN_ADDR), &source, err);
+}
+
 enum bv_status
-server_start(struct server **out, const struct config *config,
-             const struct server_addresses *addresses, bool is_null, struct bv_error *err)
+server_open(struct server **out, const struct config *config,
+            const struct server_addresses *addresses, struct bv_error *err)
 {
     enum bv_status status = BV_OK;
     struct server *server = calloc(1, sizeof *server);
@@ -173,29 +192,48 @@ server_start(struct server **out, const struct config *config,
     if (server == NULL) {
         return bv_error_set(err, BV_NO_MEMORY, "no memory for the server");
     }
+    publication_init(&server->publication);
+    server->tick.publication = &server->publication;
     server->tick.shutdown_timeout_ms = (uint32_t)config_number(config, CONFIG_SHUTDOWN_TIMEOUT_MS);
     status = create_net(server, config, err);
     if (status == BV_OK) {
         status = bind_all(server, config, addresses, err);
     }
-    if (status != BV_OK) {
-        goto done;
+    if (status == BV_OK && addresses->has_admin) {
+        status = start_admin(server, config, err);
     }
-    status = is_null ? seat_open_null(&server->tick.seat, err)
-                     : seat_open_engine(&server->tick.seat, config, &server->report, err);
-    if (status != BV_OK) {
-        goto done;
+    if (status == BV_OK) {
+        *out = server;
+        server = NULL;
     }
-    server->has_seat = true;
-    status = start_serving(server, err);
-    if (status != BV_OK) {
-        goto done;
-    }
-    *out = server;
-    server = NULL;
-done:
     server_stop(server, NULL);
     return status;
+}
+
+enum bv_status
+server_serve(struct server *server, const struct config *config, bool is_null, struct bv_error *err)
+{
+    enum bv_status status = is_null ? seat_open_null(&server->tick.seat, err)
+                                    : seat_open_engine(&server->tick.seat, config,
+                                                       &server->publication, &server->report, err);
+
+    if (status != BV_OK) {
+        return status;
+    }
+    server->has_seat = true;
+    return start_serving(server, err);
+}
+
+void
+server_snapshot(struct server *server)
+{
+    tick_snapshot(&server->tick);
+}
+
+const char *
+server_admin_address(const struct server *server)
+{
+    return server->admin == NULL ? "" : admin_address(server->admin);
 }
 
 const struct net_address *
@@ -219,11 +257,13 @@ server_stop(struct server *server, uint64_t *last_lsn)
     if (server == NULL) {
         return code;
     }
+    atomic_store(&server->publication.phase, PUBLISH_STOPPING);
     if (server->has_thread) {
         tick_stop(&server->tick);
         pthread_join(server->apply_thread, NULL);
         code = server->was_clean ? SERVER_EXIT_CLEAN : SERVER_EXIT_CUT;
     }
+    admin_stop(server->admin);
     if (server->has_seat) {
         struct seat *seat = &server->tick.seat;
 
@@ -233,6 +273,8 @@ server_stop(struct server *server, uint64_t *last_lsn)
         seat->close(seat->context);
     }
     net_destroy(server->tick.net);
+    tick_deinit(&server->tick);
+    publication_deinit(&server->publication);
     free(server);
     return code;
 }

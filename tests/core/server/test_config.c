@@ -245,6 +245,7 @@ test_what_has_no_effect_or_no_meaning_is_warned_about_once(void **state)
     read_variable("BEAVA_IO_THREADS=4", &err);
     read_variable("BEAVA_DEDUPE_SWEEP_SECS=60", &err);
     read_variable("BEAVA_SNAPSHOT_DIR=/s", &err);
+    read_variable("BEAVA_SNAPSHOT_INTERVAL_MS=1", &err);
     read_variable("BEAVA_ADMIN_ADDR=127.0.0.1:0", &err);
     assert_int_equal(config_finish(&config, &err), BV_OK);
     assert_int_equal(config.warning_count, 3);
@@ -299,6 +300,116 @@ test_settings_of_the_library_have_the_option_names(void **state)
     assert_string_equal(err.hint, "did you mean \"memory_only\"?");
 }
 
+/* Two texts that a row accepts, unlike each other and unlike its default; what is stored for them.
+ */
+struct sample {
+    char text[2][64];
+    char stored[2][64];
+};
+
+static void
+fill_sample(struct sample *out, const struct config_row *row)
+{
+    static const char *const words[][3] = {
+        [CONFIG_TYPE_SYNC_MODE] = {"os", "always", "os"},
+        [CONFIG_TYPE_LOG_LEVEL] = {"debug", "warn", "error"},
+        [CONFIG_TYPE_LOG_FORMAT] = {"text", "json", "text"},
+        [CONFIG_TYPE_FULL_POLICY] = {"evict_idle", "refuse", "evict_idle"},
+    };
+
+    for (unsigned i = 0; i < 2; i++) {
+        char *text = out->text[i];
+
+        if (row->type == CONFIG_TYPE_NUMBER) {
+            snprintf(text, 64, "%llu", (unsigned long long)row->lowest + 1 + i);
+        } else if (row->type == CONFIG_TYPE_BOOL) {
+            snprintf(text, 64, "%s", i == 0 ? "true" : "false");
+        } else if (row->type == CONFIG_TYPE_TEXT || row->type == CONFIG_TYPE_ADDRESS) {
+            snprintf(text, 64, "127.0.0.%u:9", i + 1);
+        } else {
+            snprintf(text, 64, "%s", words[row->type][i]);
+        }
+        snprintf(out->stored[i], 64, "%s", text);
+    }
+}
+
+static void
+read_key(const struct config_row *row, const char *text)
+{
+    const char *dot = strchr(row->name, '.');
+    const char *quote =
+        row->type == CONFIG_TYPE_TEXT || row->type == CONFIG_TYPE_ADDRESS ? "\"" : "";
+    struct bv_error err = {0};
+    char yaml[256];
+
+    if (dot == NULL) {
+        snprintf(yaml, sizeof yaml, "%s: %s%s%s\n", row->name, quote, text, quote);
+    } else {
+        snprintf(yaml, sizeof yaml, "%.*s:\n  %s: %s%s%s\n", (int)(dot - row->name), row->name,
+                 dot + 1, quote, text, quote);
+    }
+    if (read_yaml(yaml, &err) != BV_OK) {
+        fail_msg("%s: %s", yaml, err.message);
+    }
+}
+
+/* Every option, from every source it has, each stronger than the one before. */
+static void
+test_every_option_is_read_from_all_its_sources_in_their_order(void **state)
+{
+    for (size_t i = 0; i < CONFIG_OPTION_COUNT; i++) {
+        const struct config_row *row = &config_rows[i];
+        enum config_option option = (enum config_option)i;
+        struct bv_error err = {0};
+        struct sample sample;
+        char variable[256];
+
+        config_init(&config);
+        fill_sample(&sample, row);
+        if ((row->traits & CONFIG_NO_KEY) == 0) {
+            read_key(row, sample.text[0]);
+            assert_string_equal(config_text(&config, option), sample.stored[0]);
+        }
+        if (row->variable[0] != '\0' && row->type == CONFIG_TYPE_BOOL) {
+            snprintf(variable, sizeof variable, "%s=0", row->variable);
+            assert_int_equal(read_variable(variable, &err), BV_OK);
+            assert_string_equal(config_text(&config, option), "false");
+        } else if (row->variable[0] != '\0') {
+            snprintf(variable, sizeof variable, "%s=%s", row->variable, sample.text[1]);
+            assert_int_equal(read_variable(variable, &err), BV_OK);
+            assert_string_equal(config_text(&config, option), sample.stored[1]);
+        }
+        if (row->flag[0] != '\0') {
+            assert_int_equal(read_flag(row->flag, sample.text[0]), BV_OK);
+            assert_string_equal(config_text(&config, option), sample.stored[0]);
+            if (row->variable[0] != '\0') { /* a weaker source, read later, changes nothing */
+                assert_int_equal(read_variable(variable, &err), BV_OK);
+                assert_string_equal(config_text(&config, option), sample.stored[0]);
+            }
+        }
+        assert_true(config_is_set(&config, option));
+    }
+}
+
+static void
+test_bounds_have_their_published_defaults(void **state)
+{
+    assert_int_equal(config_number(&config, CONFIG_SNAPSHOT_INTERVAL_MS), 30000);
+    assert_int_equal(config_number(&config, CONFIG_SNAPSHOT_RETAIN_COUNT), 2);
+    assert_int_equal(config_number(&config, CONFIG_SNAPSHOT_WAL_BYTES), 512 << 20);
+    assert_int_equal(config_number(&config, CONFIG_WAL_MAX_BYTES), 0);
+    assert_int_equal(config_number(&config, CONFIG_MIN_FREE_BYTES), 16 << 20);
+    assert_int_equal(config_number(&config, CONFIG_DEDUPE_MAX_ENTRIES), 10000000);
+    assert_int_equal(config_number(&config, CONFIG_TABLE_MAX_ENTITIES), 0);
+    assert_int_equal(config_number(&config, CONFIG_TABLE_FULL_POLICY), 0);
+    assert_int_equal(read_flag("table-full-policy", "drop"), BV_CONFIG);
+    assert_int_equal(read_flag("table-full-policy", "evict_idle"), BV_OK);
+    assert_int_equal(config_number(&config, CONFIG_TABLE_FULL_POLICY), 1);
+    assert_false(config_is_set(&config, CONFIG_ACCEPT_DATA_LOSS));
+    assert_int_equal(read_flag("accept-data-loss-after", "7"), BV_OK);
+    assert_true(config_is_set(&config, CONFIG_ACCEPT_DATA_LOSS));
+}
+
 int
 main(void)
 {
@@ -318,6 +429,8 @@ main(void)
         cmocka_unit_test_setup(test_one_body_limit_serves_both_transports, reset),
         cmocka_unit_test_setup(test_addresses_are_checked_before_anything_starts, reset),
         cmocka_unit_test_setup(test_settings_of_the_library_have_the_option_names, reset),
+        cmocka_unit_test(test_every_option_is_read_from_all_its_sources_in_their_order),
+        cmocka_unit_test_setup(test_bounds_have_their_published_defaults, reset),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
