@@ -34,18 +34,36 @@ ping(struct engine *engine, struct response *out)
     reply_json(engine, out, FRAME_PING);
 }
 
+/* The answer comes when the snapshot has ended; the ticket says which one. */
 static void
 snapshot_dispatch(struct engine *engine, struct response *out)
 {
     struct bv_error err;
 
-    bv_error_set(&err, BV_SNAPSHOT_UNAVAILABLE, "there are no snapshots without a log");
+    if (engine->snapshot == NULL) {
+        bv_error_set(&err, BV_SNAPSHOT_UNAVAILABLE, "there are no snapshots without a log");
+        reply_error(engine, out, &err, 0);
+        return;
+    }
+    out->kind = RESPONSE_LATER;
+    out->lsn = engine_snapshot_request(engine);
+}
+
+/* What a read could not find memory for it left out: such an answer is not given. */
+static void
+refuse_for_memory(struct engine *engine, struct response *out)
+{
+    struct bv_error err;
+
+    bv_error_set(&err, BV_NO_MEMORY, "there is no memory to answer; ask again, or for less");
     reply_error(engine, out, &err, 0);
 }
 
 void
 engine_dispatch(struct engine *engine, const struct request *request, struct response *out)
 {
+    const uint64_t refusals = engine->arena.refusals;
+
     if (BV_LIKELY(request->kind == REQUEST_PUSH)) {
         push_dispatch(engine, request, out);
         return;
@@ -86,6 +104,9 @@ engine_dispatch(struct engine *engine, const struct request *request, struct res
     case REQUEST_PUSH_MANY:
     case REQUEST_PUSH_BATCH:
         break;
+    }
+    if (BV_UNLIKELY(engine->arena.refusals != refusals) && out->wait_lsn == 0) {
+        refuse_for_memory(engine, out);
     }
 }
 

@@ -5,6 +5,8 @@
  * Leaves:  a value tree in the engine's arena. State is not changed.
  *
  * A window is folded once per read, whatever the number of features that look at it.
+ *
+ * Where the arena is spent a value is null; engine_dispatch sees that and refuses the whole read.
  */
 #include "apply/apply.h"
 
@@ -20,7 +22,9 @@ fold(struct engine *engine, const struct plan_group *group, const uint64_t *want
 {
     void *row = arena_alloc(&engine->arena, group->shape.row_size);
 
-    BV_ASSERT(row != NULL);
+    if (row == NULL) {
+        return NULL;
+    }
     window_fold(row, (const struct window_head *)(const void *)(state + group->head_offset),
                 &group->shape, engine->now_ms, wanted, &engine->heap.heap, &engine->arena);
     return row;
@@ -43,6 +47,9 @@ read_feature(struct engine *engine, const struct live_table *table, const uint8_
                 fold(engine, group, folded->wanted[feature->group], state);
         }
         base = folded->rows[feature->group];
+        if (base == NULL) {
+            return out;
+        }
     }
     struct agg_reading reading = {
         .params = feature->params,
@@ -62,16 +69,18 @@ read_feature(struct engine *engine, const struct live_table *table, const uint8_
     return out;
 }
 
-/* Marks the columns that the selected features read (NULL: all of them). */
-static struct folded
-begin(struct engine *engine, const struct live_table *table, const uint32_t *selection,
-      uint32_t count)
+/* Marks the columns that the selected features read (NULL: all of them). False: no memory. */
+static bool
+begin(struct folded *out, struct engine *engine, const struct live_table *table,
+      const uint32_t *selection, uint32_t count)
 {
     const struct plan_layout *layout = table->layout;
     const size_t size = layout->group_count * sizeof(void *);
     struct folded folded = {arena_alloc(&engine->arena, size), arena_alloc(&engine->arena, size)};
 
-    BV_ASSERT(folded.rows != NULL && folded.wanted != NULL);
+    if (folded.rows == NULL || folded.wanted == NULL) {
+        return false;
+    }
     memset(folded.rows, 0, size);
     memset(folded.wanted, 0, size);
     for (uint32_t i = 0; i < count; i++) {
@@ -87,21 +96,27 @@ begin(struct engine *engine, const struct live_table *table, const uint32_t *sel
             const size_t words = layout->groups[feature->group].step_count / 64 + 1;
 
             *wanted = arena_alloc(&engine->arena, words * sizeof **wanted);
-            BV_ASSERT(*wanted != NULL);
+            if (*wanted == NULL) {
+                return false;
+            }
             memset(*wanted, 0, words * sizeof **wanted);
         }
         for (unsigned k = 0; k < feature->op->use_count; k++) {
             (*wanted)[feature->steps[k] / 64] |= 1ull << (feature->steps[k] % 64);
         }
     }
-    return folded;
+    *out = folded;
+    return true;
 }
 
 struct value
 feature_value(struct engine *engine, struct live_table *table, const void *state, uint32_t index)
 {
-    struct folded folded = begin(engine, table, &index, 1);
+    struct folded folded;
 
+    if (!begin(&folded, engine, table, &index, 1)) {
+        return value_null();
+    }
     return read_feature(engine, table, state, &table->plan->features[index], &folded);
 }
 
@@ -111,10 +126,12 @@ feature_row(struct engine *engine, struct live_table *table, const void *state,
             const uint32_t *selection, uint32_t selection_count)
 {
     const uint32_t count = selection == NULL ? table->plan->feature_count : selection_count;
-    struct folded folded = begin(engine, table, selection, count);
+    struct folded folded;
     struct value_member *members = arena_alloc(&engine->arena, (count + 1) * sizeof *members);
 
-    BV_ASSERT(members != NULL);
+    if (members == NULL || !begin(&folded, engine, table, selection, count)) {
+        return value_null();
+    }
     for (uint32_t i = 0; i < count; i++) {
         const struct plan_feature *feature =
             &table->plan->features[selection == NULL ? i : selection[i]];

@@ -146,6 +146,8 @@ passes(const struct resolved_table *table, const struct value *values)
 }
 
 #define KEY_PARTS_INLINE 16
+/* Sizes of parts, texts of numbers, alignment: what a key may take beside the event's own bytes. */
+#define SCRATCH_PER_KEY 1024
 
 static bool
 build_key(struct slice *out, const struct resolved_table *table, const struct value *values,
@@ -181,6 +183,7 @@ static void
 stage(struct engine *engine, const struct live_source *source, struct value *values)
 {
     const struct plan_source *plan = source->plan;
+    const uint64_t refusals = engine->arena.refusals;
 
     if (!source->is_program_empty) {
         expr_program_run(plan->program, values, &engine->arena);
@@ -208,6 +211,23 @@ stage(struct engine *engine, const struct live_source *source, struct value *val
         table_prefetch_bucket(target->table->table, target->hash);
         engine->target_count++;
     }
+    /* Without memory for a key or a text the event would pass a table by, now or at replay only. */
+    BV_ASSERT(engine->arena.refusals == refusals);
+}
+
+/* Scratch memory for the keys of one event: they are made when it has its LSN already, or when its
+ * dedupe key is looked up. False: there is none, the event has to be refused. */
+static bool
+has_scratch(struct engine *engine, const struct live_source *source, size_t bytes,
+            struct bv_error *err)
+{
+    const size_t per_key = bytes + SCRATCH_PER_KEY;
+
+    if (BV_LIKELY(arena_reserve(&engine->arena, per_key * (source->plan->table_count + 1)))) {
+        return true;
+    }
+    bv_error_set(err, BV_NO_MEMORY, "there is no memory for the event's keys");
+    return false;
 }
 
 static struct value *
@@ -387,29 +407,61 @@ log_takes(struct engine *engine, size_t bytes, struct bv_error *err)
     return true;
 }
 
-/* The door of every new event: the log, the budgets, room to remember its key. False with err set
- * when it is refused; when it is not, it has to be accepted next. */
-static inline bool
-may_accept(struct engine *engine, struct live_source *source, struct value *values, size_t bytes,
-           struct bv_error *err)
+/* What becomes of a valid event. */
+enum verdict {
+    VERDICT_NEW,      /* it has to be accepted next */
+    VERDICT_REPEATED, /* *entry is what it was answered */
+    VERDICT_REFUSED,  /* err says why */
+};
+
+__attribute__((noinline)) static enum verdict
+judge_closely(struct engine *engine, struct live_source *source, struct value *values, size_t bytes,
+              const struct dedupe_entry **entry, struct bv_error *err)
 {
-    if (BV_UNLIKELY(!log_takes(engine, bytes, err))) {
-        return false;
-    }
-    if (BV_UNLIKELY(engine->is_tight)) {
-        /* Evictions take room in the log too. */
-        if (!budget_admits(engine, source, values, err) || !log_takes(engine, bytes, err)) {
-            return false;
+    if (source->dedupe != NULL) {
+        if (!dedupe_find(entry, engine, source->dedupe, values)) {
+            bv_error_set(err, BV_NO_MEMORY, "there is no memory for the event's dedupe key");
+            return VERDICT_REFUSED;
+        }
+        if (*entry != NULL) {
+            engine->events_replayed++;
+            return VERDICT_REPEATED;
         }
     }
-    if (BV_UNLIKELY(source->dedupe != NULL) &&
-        !dedupe_remember(engine, source->dedupe, values, engine->next_lsn)) {
-        bv_error_set(err, BV_MEMORY_LIMIT, "there is no memory to remember the event's dedupe key");
-        bv_error_hint(err,
-                      "give the event a shorter dedupe_window_ms, or lower dedupe_max_entries");
-        return false;
+    if (!log_takes(engine, bytes, err)) {
+        return VERDICT_REFUSED;
     }
-    return true;
+    if (engine->is_tight) {
+        /* Evictions take room in the log too. */
+        if (!budget_admits(engine, source, values, err) || !log_takes(engine, bytes, err)) {
+            return VERDICT_REFUSED;
+        }
+    }
+    if (source->dedupe != NULL) {
+        if (!dedupe_remember(engine, source->dedupe, values, engine->next_lsn)) {
+            bv_error_set(err, BV_MEMORY_LIMIT,
+                         "there is no memory to remember the event's dedupe key");
+            bv_error_hint(err, "give the event a shorter dedupe_window_ms, or lower "
+                               "dedupe_max_entries");
+            return VERDICT_REFUSED;
+        }
+        engine->has_dedupe_events = true;
+    }
+    return VERDICT_NEW;
+}
+
+/* The door of every valid event: repeats, the log, the budgets, room to remember its key. */
+static inline enum verdict
+judge(struct engine *engine, struct live_source *source, struct value *values, size_t bytes,
+      const struct dedupe_entry **entry, struct bv_error *err)
+{
+    if (BV_UNLIKELY(!has_scratch(engine, source, bytes, err))) {
+        return VERDICT_REFUSED;
+    }
+    if (BV_LIKELY(source->dedupe == NULL && !engine->is_tight)) {
+        return BV_LIKELY(log_takes(engine, bytes, err)) ? VERDICT_NEW : VERDICT_REFUSED;
+    }
+    return judge_closely(engine, source, values, bytes, entry, err);
 }
 
 static void
@@ -424,28 +476,24 @@ accept(struct engine *engine, struct live_source *source, struct value *values,
 }
 
 /* An event that was accepted before is answered as it was then, once that is durable. */
-static bool
-answer_repeated(struct engine *engine, struct dedupe *dedupe, const struct value *values,
+static void
+answer_repeated(struct engine *engine, const struct dedupe_entry *entry,
                 const struct request *request, struct response *out)
 {
-    const struct dedupe_entry *entry = dedupe_find(engine, dedupe, values);
-
-    if (entry == NULL) {
-        return false;
+    *out = (struct response){
+        .kind = RESPONSE_ACK,
+        .status = BV_OK,
+        .is_replay = true,
+        .is_sync = request->is_sync,
+        .lsn = entry->lsn,
+        .wait_lsn = entry->lsn,
+        /* HTTP repeats the first ack's body, the others say what is in force (wire.md 5.5). */
+        .registry_version = request->transport == TRANSPORT_HTTP ? entry->registry_version
+                                                                 : engine->live.registry->version,
+    };
+    if (request->is_sync && entry->lsn > engine->sync_lsn) {
+        engine->sync_lsn = entry->lsn;
     }
-    engine->events_replayed++;
-    out->kind = RESPONSE_ACK;
-    out->status = BV_OK;
-    out->is_replay = true;
-    out->lsn = entry->lsn;
-    out->wait_lsn = entry->lsn;
-    /* HTTP repeats the first ack's body, the others say what is in force (wire.md 5.5). */
-    out->registry_version = request->transport == TRANSPORT_HTTP ? entry->registry_version
-                                                                 : engine->live.registry->version;
-    if (request->is_sync) {
-        engine->sync_lsn = entry->lsn > engine->sync_lsn ? entry->lsn : engine->sync_lsn;
-    }
-    return true;
 }
 
 void
@@ -453,6 +501,7 @@ push_dispatch(struct engine *engine, const struct request *request, struct respo
 {
     struct value *values = next_row(engine);
     struct decoded decoded = {.event = request->name, .body = request->payload};
+    const struct dedupe_entry *entry = NULL;
     struct bv_error err;
 
     decoded.source = decode_predicted(engine, request, values);
@@ -463,25 +512,24 @@ push_dispatch(struct engine *engine, const struct request *request, struct respo
             return;
         }
     }
-    out->is_sync = request->is_sync;
-    if (BV_UNLIKELY(decoded.source->dedupe != NULL) &&
-        answer_repeated(engine, decoded.source->dedupe, values, request, out)) {
-        return;
-    }
-    if (BV_UNLIKELY(!may_accept(engine, decoded.source, values,
-                                request->payload.size + FRAME_HEADER_SIZE, &err))) {
-        engine->events_refused++;
-        reply_error(engine, out, &err, err.status == BV_WAL_UNAVAILABLE ? REPLY_REASON : 0);
+    const enum verdict verdict = judge(engine, decoded.source, values,
+                                       request->payload.size + FRAME_HEADER_SIZE, &entry, &err);
+
+    if (BV_UNLIKELY(verdict != VERDICT_NEW)) {
+        if (verdict == VERDICT_REPEATED) {
+            answer_repeated(engine, entry, request, out);
+        } else {
+            engine->events_refused++;
+            reply_error(engine, out, &err, err.status == BV_WAL_UNAVAILABLE ? REPLY_REASON : 0);
+        }
         return;
     }
     out->kind = RESPONSE_ACK;
     out->status = BV_OK;
     out->is_replay = false;
+    out->is_sync = request->is_sync;
     out->registry_version = engine->live.registry->version;
     journal_open(engine);
-    if (BV_UNLIKELY(decoded.source->dedupe != NULL)) {
-        journal_mark_dedupe(engine);
-    }
     accept(engine, decoded.source, values, out);
     out->wait_lsn = out->lsn;
     if (BV_UNLIKELY(request->is_sync)) {
@@ -529,6 +577,7 @@ refuse_element(struct batch *batch, const struct bv_error *err, size_t index)
     const size_t most = half != 0 && half < REFUSED_BYTES_MAX ? half : REFUSED_BYTES_MAX;
     const size_t before = batch->refused.size;
 
+    batch->engine->events_refused++;
     if (batch->unlisted == 0) {
         buf_text(&batch->refused, before == 0 ? "{\"error\":" : ",{\"error\":");
         reply_error_object(&batch->refused, err, 0);
@@ -543,7 +592,6 @@ refuse_element(struct batch *batch, const struct bv_error *err, size_t index)
 static void
 replay_element(struct batch *batch, const struct dedupe_entry *entry, size_t index)
 {
-    batch->engine->events_replayed++;
     buf_printf(&batch->replayed, batch->replayed.size == 0 ? "%zu" : ",%zu", index);
     if (entry->lsn > batch->wait_lsn) {
         batch->wait_lsn = entry->lsn;
@@ -556,6 +604,7 @@ batch_element(struct batch *batch, struct slice body, size_t index)
     struct engine *engine = batch->engine;
     struct value *values = next_row(engine);
     struct live_source *source = live_find_source(&engine->live, batch->event);
+    const struct dedupe_entry *entry = NULL;
     struct response ack;
     struct bv_error err;
     enum bv_status status = BV_OK;
@@ -564,26 +613,20 @@ batch_element(struct batch *batch, struct slice body, size_t index)
         !row_decode_body(values, source->plan->schema, batch->encoding, body, &engine->arena)) {
         status = decode_body(&source, engine, batch->encoding, batch->event, body, values, &err);
     }
-    if (status == BV_OK && source->dedupe != NULL) {
-        const struct dedupe_entry *entry = dedupe_find(engine, source->dedupe, values);
+    enum verdict verdict = VERDICT_REFUSED;
 
-        if (entry != NULL) {
+    if (status == BV_OK) {
+        verdict = judge(engine, source, values, body.size + 512, &entry, &err);
+    }
+    if (verdict != VERDICT_NEW) {
+        if (verdict == VERDICT_REPEATED) {
             replay_element(batch, entry, index);
-            return;
+        } else {
+            refuse_element(batch, &err, index);
         }
-    }
-    if (status == BV_OK && !may_accept(engine, source, values, body.size + 512, &err)) {
-        status = (enum bv_status)err.status;
-    }
-    if (status != BV_OK) {
-        engine->events_refused++;
-        refuse_element(batch, &err, index);
         return;
     }
     journal_open(engine);
-    if (source->dedupe != NULL) {
-        journal_mark_dedupe(engine);
-    }
     accept(engine, source, values, &ack);
     batch->last_lsn = ack.lsn;
     batch->wait_lsn = ack.lsn;
@@ -684,6 +727,9 @@ replay_frame(struct engine *engine, const struct frame *frame, struct bv_error *
             return status;
         }
     }
+    if (!has_scratch(engine, decoded.source, frame->payload.size, err)) {
+        return BV_NO_MEMORY;
+    }
     if (decoded.source->dedupe != NULL &&
         !dedupe_remember(engine, decoded.source->dedupe, values, engine->next_lsn)) {
         return bv_error_set(err, BV_NO_MEMORY, "dedupe keys");
@@ -711,6 +757,9 @@ push_replay(struct engine *engine, const struct record_header *header, struct sl
         if (status != BV_OK) {
             char why[sizeof err->message];
 
+            if (status == BV_NO_MEMORY) {
+                return status;
+            }
             memcpy(why, err->message, sizeof why);
             return bv_error_set(err, BV_CORRUPT,
                                 "logged event %u of LSN %llu does not apply: %.300s", count,

@@ -40,9 +40,11 @@ split(struct read_key *out, struct slice text, size_t wanted, struct arena *aren
     const uint8_t *from = text.data;
 
     out->parts = arena_alloc(arena, (wanted + 1) * sizeof *out->parts);
-    BV_ASSERT(out->parts != NULL);
     out->count = 0;
     out->is_list = false;
+    if (out->parts == NULL) {
+        return false;
+    }
     if (wanted == 0) {
         return text.size == 0;
     }
@@ -75,7 +77,9 @@ parse_key(struct read_key *out, const struct live_table *table, const struct val
 
     if (key->kind == VALUE_LIST) {
         out->parts = arena_alloc(arena, (key->length + 1) * sizeof *out->parts);
-        BV_ASSERT(out->parts != NULL);
+        if (out->parts == NULL) {
+            return bv_error_set(err, BV_NO_MEMORY, "a key of %u parts", key->length);
+        }
         out->count = key->length;
         out->is_list = true;
         for (size_t i = 0; i < key->length; i++) {
@@ -114,13 +118,17 @@ unescape_bars(const struct read_key *key, struct arena *arena)
     struct read_key out = {arena_alloc(arena, (key->count + 1) * sizeof *out.parts), key->count,
                            key->is_list};
 
-    BV_ASSERT(out.parts != NULL);
+    if (out.parts == NULL) {
+        return *key;
+    }
     for (size_t i = 0; i < key->count; i++) {
         const struct slice from = key->parts[i];
         uint8_t *to = arena_alloc(arena, from.size + 1);
         size_t size = 0;
 
-        BV_ASSERT(to != NULL);
+        if (to == NULL) {
+            return *key;
+        }
         for (size_t k = 0; k < from.size; k++) {
             if (from.data[k] == '%' && k + 2 < from.size && from.data[k + 1] == '7' &&
                 (from.data[k + 2] | 0x20) == 'c') {
@@ -140,9 +148,10 @@ static const void *
 find_exact(struct engine *engine, struct live_table *table, const struct read_key *key)
 {
     struct slice joined;
-    const bool is_joined = key_join(&joined, key->parts, key->count, &engine->arena);
 
-    BV_ASSERT(is_joined);
+    if (!key_join(&joined, key->parts, key->count, &engine->arena)) {
+        return NULL;
+    }
     const uint64_t hash = table_hash(table->table, joined);
     const uint32_t ref = idle_find(engine, table, hash, joined);
 
@@ -223,7 +232,9 @@ select_features(struct selection *out, const struct live_table *table, const str
     bool *wanted = arena_alloc(&engine->arena, total + 1);
 
     out->indexes = arena_alloc(&engine->arena, (total + 1) * sizeof *out->indexes);
-    BV_ASSERT(wanted != NULL && out->indexes != NULL);
+    if (wanted == NULL || out->indexes == NULL) {
+        return bv_error_set(err, BV_NO_MEMORY, "choosing among %u features", total);
+    }
     memset(wanted, 0, total + 1);
     for (uint32_t i = 0; i < names->length; i++) {
         const uint32_t index = feature_index(table, value_slice(&names->as.items[i]));
@@ -426,7 +437,9 @@ entry_error(struct engine *engine, const struct bv_error *err)
     const size_t size = strlen(err->message);
     const char *message = arena_copy(&engine->arena, err->message, size);
 
-    BV_ASSERT(object != NULL && members != NULL && message != NULL);
+    if (object == NULL || members == NULL || message == NULL) {
+        return value_null();
+    }
     members[0].key = value_str(slice_text("code"));
     members[0].value = value_str(slice_text(bv_status_code((enum bv_status)err->status)));
     members[1].key = value_str(slice_text("message"));
@@ -567,7 +580,10 @@ sorted_names(uint32_t *out_count, const struct value *names, struct arena *arena
     struct slice *sorted = arena_alloc(arena, (names->length + 1) * sizeof *sorted);
     uint32_t count = 0;
 
-    BV_ASSERT(sorted != NULL);
+    *out_count = 0;
+    if (sorted == NULL) {
+        return NULL;
+    }
     for (uint32_t i = 0; i < names->length; i++) {
         sorted[i] = value_slice(&names->as.items[i]);
     }
@@ -600,7 +616,9 @@ resolve_multi(struct multi *out, struct engine *engine, const struct value *feat
 
     out->features =
         arena_alloc(&engine->arena, (name_count + 1) * sizeof(const struct live_feature *));
-    BV_ASSERT(out->features != NULL);
+    if (names == NULL || out->features == NULL) {
+        return bv_error_set(err, BV_NO_MEMORY, "reading %u features", features->length);
+    }
     out->feature_count = 0;
     for (uint32_t i = 0; i < name_count; i++) {
         const struct live_feature *feature = live_find_feature(&engine->live, names[i]);
@@ -622,8 +640,7 @@ multi_row(struct engine *engine, const struct multi *multi, struct slice text)
         arena_alloc(&engine->arena, (multi->feature_count + 1) * sizeof *members);
     uint32_t count = 0;
 
-    BV_ASSERT(members != NULL);
-    for (uint32_t i = 0; i < multi->feature_count; i++) {
+    for (uint32_t i = 0; members != NULL && i < multi->feature_count; i++) {
         const struct live_feature *feature = multi->features[i];
         struct read_key key;
 
@@ -677,8 +694,7 @@ read_multi(struct engine *engine, const struct request *request, struct response
     struct value_member *rows = arena_alloc(&engine->arena, (multi.key_count + 1) * sizeof *rows);
     uint32_t count = 0;
 
-    BV_ASSERT(rows != NULL);
-    for (uint32_t i = 0; i < multi.key_count; i++) {
+    for (uint32_t i = 0; rows != NULL && i < multi.key_count; i++) {
         const struct value row = multi_row(engine, &multi, multi.keys[i]);
 
         if (row.length != 0) {

@@ -150,31 +150,51 @@ create_block(struct arena *arena, size_t size)
     return block;
 }
 
-void *
-arena_alloc_slow(struct arena *arena, size_t size)
+/* A block with so much room becomes the current one. */
+static bool
+next_block(struct arena *arena, size_t size)
 {
-    if (size > SIZE_MAX / 2) {
-        return NULL;
-    }
-    size_t rounded = (size + 15) & ~(size_t)15;
-    struct arena_block *block = take_spare(arena, rounded);
+    struct arena_block *block = take_spare(arena, size);
 
     if (block == NULL) {
-        block = create_block(arena, rounded);
+        block = create_block(arena, size);
     }
     if (block == NULL) {
-        return NULL;
+        arena->refusals++;
+        return false;
     }
     struct arena_block **link = arena->current == NULL ? &arena->first : &arena->current->next;
 
     block->next = *link;
     *link = block;
     use_block(arena, block);
+    return true;
+}
+
+void *
+arena_alloc_slow(struct arena *arena, size_t size)
+{
+    size_t rounded = (size + 15) & ~(size_t)15;
+
+    if (size > SIZE_MAX / 2) {
+        arena->refusals++;
+        return NULL;
+    }
+    if (!next_block(arena, rounded)) {
+        return NULL;
+    }
     void *result = arena->next;
 
     arena->next += rounded;
     BV_ASSERT(arena->next <= arena->end);
     return result;
+}
+
+bool
+arena_reserve(struct arena *arena, size_t size)
+{
+    return size <= (size_t)(arena->end - arena->next) ||
+           (size <= SIZE_MAX / 2 && next_block(arena, size));
 }
 
 void *

@@ -18,6 +18,7 @@ struct arena {
     size_t block_size;
     size_t limit; /* bytes in all blocks, 0 = none; past it arena_alloc returns NULL */
     size_t total;
+    uint64_t refusals; /* allocations that returned NULL, since arena_init */
 };
 
 void arena_init(struct arena *arena, size_t block_size, size_t limit);
@@ -41,6 +42,8 @@ arena_alloc(struct arena *arena, size_t size)
 }
 
 void *arena_copy(struct arena *arena, const void *data, size_t size);
+/* The next allocations of together this size will succeed. False: memory or the limit is spent. */
+bool arena_reserve(struct arena *arena, size_t size);
 
 /* A place to go back to: what was allocated behind it is given up, what lies before it stays. */
 struct arena_mark {

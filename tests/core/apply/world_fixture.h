@@ -93,6 +93,7 @@ world_init(struct world *world, struct os *os, uint64_t seed)
                                              .is_test_mode = true,
                                              .os = os};
     buf_init(&world->input);
+    assert_true(buf_reserve(&world->input, 256 << 10));
     log_configure(LOG_ERROR + 1, LOG_FORMAT_JSON);
 }
 
@@ -129,9 +130,9 @@ world_open(struct world *world)
     enum bv_status status = engine_open(&world->engine, &world->options, &world->error);
 
     if (status == BV_OK) {
-        bv_digest digest;
-        engine_digest(world->engine, &digest);
-        world->last_lsn = digest.last_lsn;
+        struct engine_stats stats;
+        engine_stats_get(world->engine, &stats);
+        world->last_lsn = stats.last_lsn;
     }
     return status;
 }

@@ -145,6 +145,26 @@ test_rewinding_gives_up_only_what_came_later(void **state)
     arena_deinit(&arena);
 }
 
+static void
+test_what_is_reserved_does_not_fail(void **state)
+{
+    struct arena arena;
+
+    (void)state;
+    arena_init(&arena, 64, 4096);
+    assert_true(arena_reserve(&arena, 1024));
+    arena.limit = 1; /* nothing more can be had */
+    for (int i = 0; i < 64; i++) {
+        assert_non_null(arena_alloc(&arena, 16));
+    }
+    assert_int_equal(arena.refusals, 0);
+    assert_null(arena_alloc(&arena, 16));
+    assert_false(arena_reserve(&arena, 16));
+    assert_false(arena_reserve(&arena, SIZE_MAX));
+    assert_true(arena.refusals >= 2);
+    arena_deinit(&arena);
+}
+
 int
 main(void)
 {
@@ -154,6 +174,7 @@ main(void)
         cmocka_unit_test(test_a_warm_arena_asks_for_no_more_memory),
         cmocka_unit_test(test_reset_gives_back_what_a_huge_request_took),
         cmocka_unit_test(test_the_limit_refuses_and_leaves_the_arena_usable),
+        cmocka_unit_test(test_what_is_reserved_does_not_fail),
         cmocka_unit_test(test_copy_holds_the_same_bytes),
         cmocka_unit_test(test_rewinding_gives_up_only_what_came_later),
     };
