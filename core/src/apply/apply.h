@@ -118,6 +118,7 @@ struct engine {
 
     /* The log record being written. Frames that lie back to back are copied in one piece. */
     bool is_record_open;
+    bool has_dedupe_events; /* of a source with a dedupe key */
     uint32_t record_count;
     size_t record_bytes;
     struct slice pending;
@@ -132,8 +133,11 @@ struct engine {
     uint64_t recovery_ms;
     uint64_t recovery_skipped_bytes;
     uint64_t recovered_from_snapshot_lsn;
-    bool is_over_images; /* replaying above a snapshot: records ask images (rule 1) */
-    bool is_tight;       /* some budget may refuse: budget_look */
+    uint64_t replay_ns;          /* of the log; without the snapshot */
+    uint64_t recovered_entities; /* read from the snapshot so far */
+    uint64_t progress_ns;        /* when recovery last told where it is */
+    bool is_over_images;         /* replaying above a snapshot: records ask images (rule 1) */
+    bool is_tight;               /* some budget may refuse: budget_look */
 
     /* Counted since the start, see struct engine_stats. */
     uint64_t panes_dropped;
@@ -148,11 +152,18 @@ struct engine {
 
     struct snapshot_copy *snapshot; /* NULL: no log, no snapshots */
     struct histogram pauses;
+    uint64_t lag_lsn;         /* not durable when it was looked at ... */
+    uint64_t lag_since_ns;    /* ... at this time; 0: all was durable */
+    uint64_t slice_credit_ns; /* what ticks have earned for slices beside them */
+    bool has_sweep_left;
     uint32_t sweep_page;     /* where the round of sweeping goes on; 0: none is under way */
     uint64_t sweep_round_ms; /* recorded clock when it began */
     uint32_t dedupe_count;   /* dedupe tables made so far: their ids */
     uint64_t memory_warned_ms;
 };
+
+/* engine.c: tells once a second how far recovery is. */
+void engine_report_progress(struct engine *engine);
 
 /* live.c: installing a plan, finding things in it. */
 enum bv_status live_install(struct engine *engine, struct registry *take_registry,
@@ -186,8 +197,6 @@ void journal_open(struct engine *engine);
 void journal_frame(struct engine *engine, struct slice frame);
 void journal_event(struct engine *engine, enum encoding encoding, struct slice event,
                    struct slice body);
-/* The open record has events with a dedupe key. */
-void journal_mark_dedupe(struct engine *engine);
 bool journal_has_room(const struct engine *engine, size_t bytes);
 /* The transport asks for room before it reads, but a batch of small events takes more in the log
  * than in its request. When there is none: applies what is staged (the row being decoded keeps its

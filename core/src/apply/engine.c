@@ -4,8 +4,9 @@
  * Enters:  options; whatever the directories hold.
  * Leaves:  an engine whose state is that of the log, and a log that goes on where it ended.
  *
- * Recovery hands each record to replay(), which goes through the same staging as a push, with the
- * record's time and seed: the state comes out bit for bit (a digest shows it).
+ * Recovery loads the newest snapshot that reads and hands each record after it to replay_record(),
+ * which goes through the same staging as a push, with the record's time and seed: the state comes
+ * out bit for bit (a digest shows it).
  */
 #include <stdlib.h>
 #include <sys/random.h>
@@ -16,11 +17,16 @@
 #include "util/log.h"
 
 #define ARENA_BLOCK_BYTES (256u * 1024)
+#define PROGRESS_NS       1000000000u
 
 static uint32_t
 heap_alloc(struct agg_heap *heap, uint32_t size)
 {
-    return pages_alloc(((struct engine_heap *)heap)->pages, size);
+    const uint32_t ref = pages_alloc(((struct engine_heap *)heap)->pages, size);
+
+    /* The accumulator would do without, and the replay of its event perhaps not (README, 6). */
+    BV_ASSERT(ref != 0);
+    return ref;
 }
 
 static void
@@ -31,35 +37,40 @@ heap_release(struct agg_heap *heap, uint32_t ref, uint32_t size)
 
 /* ---- recovery ---- */
 
-struct replay {
-    struct engine *engine;
-    uint64_t last_progress_ns;
-};
-
-static void
-report_progress(struct replay *replay)
+void
+engine_report_progress(struct engine *engine)
 {
     const uint64_t now_ns = clock_monotonic_ns();
 
-    if (now_ns - replay->last_progress_ns < 1000000000u) {
+    if (now_ns - engine->progress_ns < PROGRESS_NS) {
         return;
     }
-    replay->last_progress_ns = now_ns;
-    log_line(LOG_NOTICE, "recovery.progress", "beava.recovery", "replaying the log",
+    engine->progress_ns = now_ns;
+    const struct engine_progress progress = {
+        .lsn = engine->next_lsn - 1,
+        .records = engine->recovered_records,
+        .entities = engine->recovered_entities,
+    };
+
+    log_line(LOG_NOTICE, "recovery.progress", "beava.recovery",
+             progress.records == 0 ? "reading a snapshot" : "replaying the log",
              (struct log_field[]){
-                 LOG_INT("lsn", replay->engine->next_lsn - 1),
-                 LOG_INT("records", replay->engine->recovered_records),
-                 LOG_INT("events", replay->engine->recovered_events),
+                 LOG_INT("lsn", progress.lsn),
+                 LOG_INT("records", progress.records),
+                 LOG_INT("events", engine->recovered_events),
+                 LOG_INT("entities", progress.entities),
              },
-             3);
+             4);
+    if (engine->options.on_progress != NULL) {
+        engine->options.on_progress(engine->options.progress_context, &progress);
+    }
 }
 
 static enum bv_status
 replay_record(const struct record_header *header, struct slice body, void *context,
               struct bv_error *err)
 {
-    struct replay *replay = context;
-    struct engine *engine = replay->engine;
+    struct engine *engine = context;
     enum bv_status status = BV_OK;
 
     engine_tick_begin(engine, header->time_ms);
@@ -78,13 +89,6 @@ replay_record(const struct record_header *header, struct slice body, void *conte
     case RECORD_EVICT:
         status = budget_replay_evict(engine, header->first_lsn, body, err);
         break;
-    case RECORD_LOST:
-        log_line(LOG_WARN, "recovery.lost", "beava.recovery",
-                 "operations are missing: the log was salvaged without them",
-                 (struct log_field[]){LOG_INT("first_lsn", header->first_lsn),
-                                      LOG_INT("count", header->count)},
-                 2);
-        break;
     default:
         status = bv_error_set(err, BV_UNSUPPORTED_FORMAT,
                               "LSN %llu is a record of type %u, which this version does not write",
@@ -93,8 +97,7 @@ replay_record(const struct record_header *header, struct slice body, void *conte
     }
     engine->next_lsn = header->first_lsn + header->count;
     engine->recovered_records++;
-    CRASH_POINT("recovery.mid");
-    report_progress(replay);
+    engine_report_progress(engine);
     return status;
 }
 
@@ -110,43 +113,151 @@ ring_bytes(const struct engine_options *options)
     return given > least ? given : least;
 }
 
+/* The log after the snapshot: what its images hold already is passed by. */
+static enum bv_status
+replay(struct engine *engine, const struct snapshot_info *snapshot, struct recovery_result *result,
+       struct bv_error *err)
+{
+    const uint64_t start_lsn = snapshot->start_lsn;
+
+    engine->next_lsn = start_lsn + 1;
+    engine->is_over_images = start_lsn != 0;
+    enum bv_status status =
+        recovery_run(result, engine->directory, start_lsn, replay_record, engine, err);
+
+    engine->is_over_images = false;
+    if (status != BV_OK) {
+        return status;
+    }
+    /* A log that failed and was to be resumed may end before the snapshot that it waited for. */
+    engine->next_lsn = (result->last_lsn > start_lsn ? result->last_lsn : start_lsn) + 1;
+    if (start_lsn == 0) {
+        return BV_OK;
+    }
+    if (engine->next_lsn <= snapshot->highest_image_lsn) {
+        bv_error_set(err, BV_CORRUPT,
+                     "the log ends at LSN %llu, but the snapshot of LSN %llu was published when it "
+                     "held LSN %llu",
+                     (unsigned long long)engine->next_lsn - 1, (unsigned long long)start_lsn,
+                     (unsigned long long)snapshot->highest_image_lsn);
+        bv_error_hint(err, "--accept-data-loss-after %llu",
+                      (unsigned long long)engine->next_lsn - 1);
+        return BV_CORRUPT;
+    }
+    pages_forget_images(engine->pages);
+    return dedupe_rebuild(engine, err);
+}
+
+/* The clock goes on where it was, and the digest's. */
+static void
+restore_clocks(struct engine *engine, const struct snapshot_info *snapshot,
+               const struct recovery_result *result)
+{
+    const uint64_t floor_ms =
+        snapshot->time_ms > result->last_time_ms ? snapshot->time_ms : result->last_time_ms;
+
+    if (snapshot->last_event_ms > engine->last_event_ms) {
+        engine->last_event_ms = snapshot->last_event_ms;
+    }
+    engine_tick_begin(engine, floor_ms);
+}
+
+/* Without the snapshots that did not read the log did not do: they are what is missing. */
+static void
+name_failed(struct bv_error *err, const struct engine *engine, const struct snapshot_loaded *loaded)
+{
+    char name[SNAPSHOT_NAME_SIZE];
+
+    if (err == NULL || err->status != BV_CORRUPT || loaded->failed_count == 0) {
+        return;
+    }
+    char why[sizeof err->message];
+
+    snapshot_name(name, loaded->failed_lsns[0]);
+    memcpy(why, err->message, sizeof why);
+    bv_error_set(err, BV_CORRUPT, "%s/%s does not read%s, and the log alone does not do: %.500s",
+                 engine->directory->snapshot_path, name,
+                 loaded->failed_count > 1 ? ", nor do older snapshots" : "", why);
+}
+
+static void
+report_complete(const struct engine *engine, const struct recovery_result *result)
+{
+    if (engine->recovered_records == 0 && engine->recovered_from_snapshot_lsn == 0) {
+        return;
+    }
+    log_line(LOG_NOTICE, "recovery.complete", "beava.recovery",
+             engine->recovered_from_snapshot_lsn == 0 ? "the log was replayed"
+                                                      : "a snapshot was read, the log replayed",
+             (struct log_field[]){
+                 LOG_INT("snapshot_lsn", engine->recovered_from_snapshot_lsn),
+                 LOG_INT("records", engine->recovered_records),
+                 LOG_INT("skipped", result->skipped_bytes),
+                 LOG_INT("last_lsn", engine->next_lsn - 1),
+                 LOG_INT("ms", engine->recovery_ms),
+             },
+             5);
+}
+
+/* The log goes on, and snapshots with it. */
+static enum bv_status
+go_on(struct engine *engine, const struct wal_options *options,
+      const struct snapshot_loaded *loaded, const struct recovery_result *result,
+      struct bv_error *err)
+{
+    const struct snapshot_copy_options copy_options = {
+        .loaded_lsn = loaded->info.start_lsn,
+        .loaded_bytes = loaded->info.bytes,
+        .replayed_bytes = result->bytes,
+    };
+    enum bv_status status =
+        wal_open(&engine->wal, engine->directory, options, engine->next_lsn, err);
+
+    if (status == BV_OK && engine->directory->snapshot_path[0] != '\0') {
+        snapshot_load_settle(loaded, engine);
+        status = snapshot_copy_create(&engine->snapshot, engine, &copy_options, err);
+    }
+    return status;
+}
+
 static enum bv_status
 recover(struct engine *engine, const struct wal_options *options, struct bv_error *err)
 {
     const uint64_t started_ns = clock_monotonic_ns();
-    struct replay replay = {engine, started_ns};
-    struct recovery_result result;
     const unsigned row_flags = engine->options.row_flags;
+    struct snapshot_loaded loaded = {0};
+    struct recovery_result result = {0};
     enum bv_status status = wal_directory_open(&engine->directory, options, err);
 
     /* What is in the log was accepted, maybe under looser switches than those of today. */
     engine->options.row_flags = ROW_LOOSE_OPTIONAL_FIELDS;
+    engine->progress_ns = started_ns;
     if (status == BV_OK) {
-        status = recovery_run(&result, engine->directory, 0, replay_record, &replay, err);
+        status = snapshot_load(&loaded, engine, err);
+    }
+    const uint64_t replay_ns = clock_monotonic_ns();
+
+    if (status == BV_OK) {
+        status = replay(engine, &loaded.info, &result, err);
     }
     engine->options.row_flags = row_flags;
-    if (status == BV_OK) {
-        plan_set_row_flags(engine->live.plan, row_flags);
-        engine_tick_begin(engine, result.last_time_ms);
-        engine->next_lsn = result.last_lsn + 1;
-        status = wal_open(&engine->wal, engine->directory, options, engine->next_lsn, err);
-    }
     if (status != BV_OK) {
-        return status;
+        name_failed(err, engine, &loaded);
+        goto done;
     }
+    plan_set_row_flags(engine->live.plan, row_flags);
+    restore_clocks(engine, &loaded.info, &result);
+    engine->recovered_from_snapshot_lsn = loaded.info.start_lsn;
+    engine->recovery_skipped_bytes = result.skipped_bytes;
+    engine->replay_ns = clock_monotonic_ns() - replay_ns;
     engine->recovery_ms = (clock_monotonic_ns() - started_ns) / 1000000u;
-    if (engine->recovered_records != 0) {
-        log_line(LOG_NOTICE, "recovery.complete", "beava.recovery", "the log was replayed",
-                 (struct log_field[]){
-                     LOG_INT("snapshot_lsn", 0),
-                     LOG_INT("records", engine->recovered_records),
-                     LOG_INT("skipped", 0),
-                     LOG_INT("last_lsn", result.last_lsn),
-                     LOG_INT("ms", engine->recovery_ms),
-                 },
-                 5);
+    status = go_on(engine, options, &loaded, &result, err);
+    if (status == BV_OK) {
+        report_complete(engine, &result);
     }
-    return BV_OK;
+done:
+    snapshot_loaded_deinit(&loaded);
+    return status;
 }
 
 /* ---- life ---- */
@@ -216,6 +327,7 @@ engine_close(struct engine *engine)
     if (engine == NULL) {
         return;
     }
+    snapshot_copy_destroy(engine->snapshot);
     wal_close(engine->wal);
     wal_directory_close(engine->directory);
     live_deinit(engine);
@@ -285,33 +397,4 @@ enum bv_status
 engine_wait(struct engine *engine, uint64_t lsn, bool synced, struct bv_error *err)
 {
     return engine->wal == NULL || lsn == 0 ? BV_OK : wal_wait(engine->wal, lsn, synced, err);
-}
-
-uint64_t
-engine_registry_version(const struct engine *engine)
-{
-    return engine->live.registry->version;
-}
-
-void
-engine_stats_get(const struct engine *engine, struct engine_stats *out)
-{
-    *out = (struct engine_stats){
-        .state_bytes = pages_used_bytes(engine->pages),
-        .last_lsn = engine->next_lsn - 1,
-        .recovered_records = engine->recovered_records,
-        .recovered_events = engine->recovered_events,
-        .recovery_ms = engine->recovery_ms,
-        .registry_version = engine->live.registry->version,
-        .node_count = engine->live.registry->descriptor_count,
-    };
-    for (uint32_t i = 0; i < engine->live.table_count; i++) {
-        const struct live_table *table = engine->live.tables[i];
-
-        /* The index lies in pages too, and is counted with them. */
-        out->entities += table_entity_count(table->table);
-        for (uint32_t k = 0; k < table->layout->group_count; k++) {
-            out->accumulators += table->layout->groups[k].step_count;
-        }
-    }
 }

@@ -477,6 +477,7 @@ live_install(struct engine *engine, struct registry *take_registry, struct plan 
     plan_destroy(old->plan);
     registry_destroy(old->registry);
     engine->live = next;
+    snapshot_copy_restart(engine->snapshot);
     engine->last_source = NULL;
     return BV_OK;
 fail:
