@@ -10,9 +10,9 @@ from __future__ import annotations
 import os
 import sys
 
-from .cli import serve, version
+from .cli import serve, snapshot, version
 
-VERBS = {"serve": serve.main, "version": version.main}
+VERBS = {"serve": serve.main, "snapshot": snapshot.main, "version": version.main}
 _HANDED_OVER = "BEAVA_HANDED_OVER"
 
 

@@ -148,6 +148,10 @@ class HttpTransport(Transport):
         """POST /ping."""
         return self._call("/ping", b"{}")[0]  # type: ignore[no-any-return]
 
+    def send_snapshot(self) -> dict[str, Any]:
+        """POST /snapshot."""
+        return self._call("/snapshot", b"{}")[0]  # type: ignore[no-any-return]
+
     def _http_get_single(self, feature: str, key: str) -> Any:
         """GET /get/<feature>/<key>: the value, or httpx.HTTPStatusError."""
         response = self._client.get(f"/get/{quote(feature, safe='')}/{quote(key, safe='')}")

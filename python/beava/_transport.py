@@ -102,6 +102,12 @@ class EmbedTransport(Transport):
         with self._explained() as tcp:
             return tcp.send_ping()
 
+    def send_snapshot(self) -> dict[str, Any]:
+        """Over HTTP, which this server answers too."""
+        http = HttpTransport(self._http_url, timeout=self._tcp.timeout)
+        with http:
+            return http.send_snapshot()
+
     def close(self) -> None:
         """Closes the socket and stops the server, unless this is a fork of the one who owns it."""
         self._tcp.close()

@@ -45,6 +45,13 @@ class Transport:
         """Asks for a sign of life."""
         raise NotImplementedError
 
+    def send_snapshot(self) -> dict[str, Any]:
+        """Asks for a snapshot; returns when it is in place."""
+        raise NotImplementedError(
+            "snapshot needs an http:// URL: the framed protocol has no such operation; use "
+            'bv.App("http://127.0.0.1:8080")'
+        )
+
     def close(self) -> None:
         """Lets go of what it holds; twice is harmless."""
         raise NotImplementedError

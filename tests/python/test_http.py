@@ -22,6 +22,7 @@ def test_requests_have_their_published_form():
         "/batch_get": {"results": [{}]},
         "/reset": {"reset": True},
         "/ping": {"pong": True},
+        "/snapshot": {"snapshot_lsn": 9},
     }
     with http_server(lambda path, body: (200, {}, json.dumps(replies[path]).encode())) as server:
         with HttpTransport(server.url + "/") as transport:
@@ -33,6 +34,7 @@ def test_requests_have_their_published_form():
             assert transport.send_batch_get(requests=[{"table": "T", "key": ""}]) == [{}]
             assert transport.send_reset() is None
             assert transport.send_ping() == {"pong": True}
+            assert transport.send_snapshot() == {"snapshot_lsn": 9}
     assert server.requests == [
         ("POST", "/register", b'{"nodes": []}'),
         ("POST", "/push", '{"event": "E", "data": {"a": "ä"}}'.encode()),
@@ -40,6 +42,7 @@ def test_requests_have_their_published_form():
         ("POST", "/batch_get", b'{"requests": [{"table": "T", "key": ""}]}'),
         ("POST", "/reset", b"{}"),
         ("POST", "/ping", b"{}"),
+        ("POST", "/snapshot", b"{}"),
     ]
 
 
