@@ -85,9 +85,10 @@ void dedupe_adopt(struct dedupe *dedupe, const struct plan_source *plan);
 /* Its blocks begin with a struct dedupe_entry. */
 struct table *dedupe_table(const struct dedupe *dedupe);
 /* Whether this row repeats an accepted event; the entry is valid until the next change. Expired
- * entries do not count. NULL also when the row has no key (missing or null). */
-const struct dedupe_entry *dedupe_find(struct engine *engine, struct dedupe *dedupe,
-                                       const struct value *values);
+ * entries do not count. *out is NULL also when the row has no key (missing or null). False when
+ * memory is spent. */
+bool dedupe_find(const struct dedupe_entry **out, struct engine *engine,
+                 const struct dedupe *dedupe, const struct value *values);
 /* The row is about to be accepted as `lsn`: remembers it, and forgets the oldest where there are
  * too many. At replay, nothing happens when an image holds it already (rule 1). False when memory
  * is spent: nothing has changed. */

@@ -255,24 +255,23 @@ dedupe_adopt(struct dedupe *dedupe, const struct plan_source *plan)
     dedupe->window_ms = event->dedupe_window_ms;
 }
 
-const struct dedupe_entry *
-dedupe_find(struct engine *engine, struct dedupe *dedupe, const struct value *values)
+bool
+dedupe_find(const struct dedupe_entry **out, struct engine *engine, const struct dedupe *dedupe,
+            const struct value *values)
 {
     struct slice key;
-    const bool has_key = key_of(&key, dedupe, values, &engine->arena);
 
-    BV_ASSERT(has_key);
-    if (key.size == 0) {
-        return NULL;
+    *out = NULL;
+    if (!key_of(&key, dedupe, values, &engine->arena)) {
+        return false;
     }
-    const uint32_t ref = table_find(dedupe->table, table_hash(dedupe->table, key), key);
+    const uint32_t ref =
+        key.size == 0 ? 0 : table_find(dedupe->table, table_hash(dedupe->table, key), key);
 
-    if (ref == 0) {
-        return NULL;
+    if (ref != 0 && block_at(dedupe, ref)->entry.expires_ms > engine->now_ms) {
+        *out = &block_at(dedupe, ref)->entry;
     }
-    const struct dedupe_entry *entry = &block_at(dedupe, ref)->entry;
-
-    return entry->expires_ms > engine->now_ms ? entry : NULL;
+    return true;
 }
 
 bool

@@ -70,15 +70,6 @@ count_event(struct engine *engine, size_t bytes)
 }
 
 void
-journal_mark_dedupe(struct engine *engine)
-{
-    BV_DEBUG_ASSERT(engine->is_record_open);
-    if (engine->wal != NULL) {
-        wal_record_flag(engine->wal, RECORD_FLAG_DEDUPE);
-    }
-}
-
-void
 journal_frame(struct engine *engine, struct slice frame)
 {
     BV_DEBUG_ASSERT(engine->is_record_open);
@@ -162,9 +153,13 @@ journal_close(struct engine *engine)
     BV_ASSERT(engine->row_count == 0);
     if (engine->wal != NULL) {
         flush_pending(engine);
+        if (engine->has_dedupe_events) {
+            wal_record_flag(engine->wal, RECORD_FLAG_DEDUPE);
+        }
         wal_record_end(engine->wal, engine->record_count);
     }
     engine->events_accepted += engine->record_count;
+    engine->has_dedupe_events = false;
     engine->is_record_open = false;
 }
 
