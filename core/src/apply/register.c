@@ -110,7 +110,19 @@ static bool
 log_refuses(struct engine *engine, size_t bytes, struct bv_error *err)
 {
     /* Room first: a log that has failed has room for everything, and may fail at any time. */
-    if (engine->wal == NULL || (journal_make_room(engine, bytes) && !wal_failed(engine->wal))) {
+    if (engine->wal == NULL) {
+        return false;
+    }
+    const bool has_room = journal_make_room(engine, bytes);
+
+    if (!wal_failed(engine->wal) && wal_pressure(engine->wal) == WAL_PRESSURE_REFUSES) {
+        bv_error_set(err, BV_WAL_UNAVAILABLE,
+                     "the log's disk is full (wal_max_bytes, min_free_bytes); registry not "
+                     "mutated");
+        bv_error_hint(err, "free space, or raise the limit; it goes on by itself");
+        return true;
+    }
+    if (has_room && !wal_failed(engine->wal)) {
         return false;
     }
     bv_error_set(err, BV_WAL_UNAVAILABLE,
