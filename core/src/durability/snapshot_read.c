@@ -11,6 +11,7 @@
  *       bit or a missing byte is always an error (tests flip and cut each of a small file).
  *   (3) Memory is one window of 1 MiB, or one chunk where that is larger; a length is believed only
  *       as far as the file really goes. */
+#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -24,48 +25,131 @@
 struct reader {
     struct os *os;
     int fd; /* -1: none open */
+    bool is_direct;
     const char *path;
     uint64_t file_size;
     uint64_t offset; /* of the chunk at hand */
-    struct buf window;
+    uint8_t *window; /* aligned */
+    size_t window_capacity;
+    size_t window_size;
     uint64_t window_offset;
     struct snapshot_header header;
     uint64_t chunks;
     uint64_t highest_image_lsn;
 };
 
+/* Direct reads where the file system takes them and the file has whole pages, as all have that are
+ * not damaged: 1.0 GB/s against 0.6, others keep the page cache, and the writer that checks its own
+ * file sees what the disk has. */
+static enum bv_status
+open_file(struct reader *reader, bool is_direct, struct bv_error *err)
+{
+    os_close(reader->os, &reader->fd);
+    reader->is_direct = is_direct;
+    enum bv_status status =
+        os_open(&reader->fd, reader->os, reader->path, O_RDONLY | (is_direct ? O_DIRECT : 0), err);
+    return status == BV_OK
+               ? os_file_size(&reader->file_size, reader->os, reader->fd, reader->path, err)
+               : status;
+}
+
+static bool
+is_refusal_of_direct(const struct bv_error *failure)
+{
+    return failure->os_errno == EINVAL || failure->os_errno == EOPNOTSUPP;
+}
+
+static enum bv_status
+open_reader(struct reader *reader, struct bv_error *err)
+{
+    struct bv_error failure = {0};
+    enum bv_status status = open_file(reader, true, &failure);
+
+    if (status != BV_OK ? is_refusal_of_direct(&failure) : reader->file_size % OS_ALIGN != 0) {
+        status = open_file(reader, false, &failure);
+    }
+    if (status != BV_OK && err != NULL) {
+        *err = failure;
+    }
+    return status;
+}
+
+static void
+close_reader(struct reader *reader)
+{
+    os_close(reader->os, &reader->fd);
+    free(reader->window);
+    reader->window = NULL;
+}
+
+static bool
+reserve_window(struct reader *reader, size_t size)
+{
+    if (size <= reader->window_capacity) {
+        return true;
+    }
+    free(reader->window);
+    reader->window = aligned_alloc(OS_ALIGN, size);
+    reader->window_size = 0;
+    reader->window_capacity = reader->window == NULL ? 0 : size;
+    return reader->window != NULL;
+}
+
+/* The window over [offset, offset + size) and as much behind it as fits. */
+static enum bv_status
+move_window(struct reader *reader, uint64_t offset, size_t size, struct bv_error *err)
+{
+    uint64_t from = offset - offset % OS_ALIGN;
+    uint64_t wanted = offset + size - from;
+    struct bv_error failure = {0};
+    size_t got = 0;
+
+    wanted = wanted < WINDOW_SIZE ? WINDOW_SIZE : (wanted + OS_ALIGN - 1) / OS_ALIGN * OS_ALIGN;
+    if (wanted > reader->file_size - from) { /* whole pages still */
+        wanted = (reader->file_size - from + OS_ALIGN - 1) / OS_ALIGN * OS_ALIGN;
+    }
+    if (!reserve_window(reader, (size_t)wanted)) {
+        return bv_error_set(err, BV_NO_MEMORY, "no memory to read %" PRIu64 " bytes of %s", wanted,
+                            reader->path);
+    }
+    enum bv_status status = os_read_at(&got, reader->os, reader->fd, reader->path, reader->window,
+                                       (size_t)wanted, from, &failure);
+    if (status != BV_OK && reader->is_direct && is_refusal_of_direct(&failure)) {
+        status = open_file(reader, false, &failure);
+        if (status == BV_OK) {
+            status = os_read_at(&got, reader->os, reader->fd, reader->path, reader->window,
+                                (size_t)wanted, from, &failure);
+        }
+    }
+    if (status != BV_OK && err != NULL) {
+        *err = failure;
+    }
+    reader->window_offset = from;
+    reader->window_size = status == BV_OK ? got : 0;
+    return status;
+}
+
 /* `size` bytes at `offset`, fewer at the end of the file; valid until the next call. */
 static enum bv_status
 view(struct slice *out, struct reader *reader, uint64_t offset, size_t size, struct bv_error *err)
 {
     uint64_t left = offset < reader->file_size ? reader->file_size - offset : 0;
-    uint64_t window_end = reader->window_offset + reader->window.size;
 
     size = left < size ? (size_t)left : size;
     if (size == 0) {
         *out = slice_of(NULL, 0);
         return BV_OK;
     }
-    if (offset < reader->window_offset || offset + size > window_end) {
-        size_t wanted = size > WINDOW_SIZE ? size : WINDOW_SIZE;
-        size_t got = 0;
-
-        wanted = left < wanted ? (size_t)left : wanted;
-        buf_clear(&reader->window);
-        if (!buf_reserve(&reader->window, wanted)) {
-            return bv_error_set(err, BV_NO_MEMORY, "no memory to read %zu bytes of %s", wanted,
-                                reader->path);
-        }
-        enum bv_status status = os_read_at(&got, reader->os, reader->fd, reader->path,
-                                           reader->window.data, wanted, offset, err);
+    if (offset < reader->window_offset ||
+        offset + size > reader->window_offset + reader->window_size) {
+        enum bv_status status = move_window(reader, offset, size, err);
         if (status != BV_OK) {
             return status;
         }
-        reader->window.size = got;
-        reader->window_offset = offset;
-        size = got < size ? got : size;
     }
-    *out = slice_of(reader->window.data + (offset - reader->window_offset), size);
+    size_t at = (size_t)(offset - reader->window_offset);
+    size_t there = reader->window_size > at ? reader->window_size - at : 0;
+    *out = slice_of(reader->window + at, there < size ? there : size);
     return BV_OK;
 }
 
@@ -95,11 +179,8 @@ read_header(struct reader *reader, struct snapshot_info *info, struct bv_error *
     struct slice page;
     uint64_t named_lsn;
     const char *slash = strrchr(reader->path, '/');
-    enum bv_status status = os_open(&reader->fd, reader->os, reader->path, O_RDONLY, err);
+    enum bv_status status = open_reader(reader, err);
 
-    if (status == BV_OK) {
-        status = os_file_size(&reader->file_size, reader->os, reader->fd, reader->path, err);
-    }
     if (status == BV_OK) {
         status = view(&page, reader, 0, SNAPSHOT_PAGE_SIZE, err);
     }
@@ -262,8 +343,6 @@ snapshot_read(struct snapshot_info *info, struct os *os, const char *path, snaps
               void *context, struct bv_error *err)
 {
     struct reader reader = {.os = os, .fd = -1, .path = path};
-
-    buf_init(&reader.window);
     enum bv_status status = read_header(&reader, info, err);
     while (status == BV_OK) {
         struct snapshot_chunk chunk;
@@ -278,8 +357,7 @@ snapshot_read(struct snapshot_info *info, struct os *os, const char *path, snaps
             status = hand_over(&reader, &chunk, body, fn, context, err);
         }
     }
-    os_close(os, &reader.fd);
-    buf_deinit(&reader.window);
+    close_reader(&reader);
     return status;
 }
 
@@ -288,11 +366,8 @@ snapshot_read_header(struct snapshot_info *info, struct os *os, const char *path
                      struct bv_error *err)
 {
     struct reader reader = {.os = os, .fd = -1, .path = path};
-
-    buf_init(&reader.window);
     enum bv_status status = read_header(&reader, info, err);
-    os_close(os, &reader.fd);
-    buf_deinit(&reader.window);
+    close_reader(&reader);
     return status;
 }
 
