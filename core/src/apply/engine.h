@@ -41,6 +41,7 @@ struct engine_options {
     uint32_t sync_interval_ms; /* policy os */
     uint64_t sync_bytes;       /* policy os */
     uint32_t tick_ms;          /* policy os */
+    uint32_t look_ms;          /* 0: 1000; looks so often for space, and for a failure's end */
     bool allow_network_fs;
     bool is_test_mode;         /* reset is allowed */
     bool is_memory_ungoverned; /* BEAVA_MEMORY_GOV_ENFORCE=0 */
