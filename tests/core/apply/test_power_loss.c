@@ -29,6 +29,8 @@ struct campaign {
     uint64_t runs;
     uint64_t states;
     uint64_t calls;
+    uint64_t snapshots;
+    uint64_t from_snapshot;
     uint64_t refused;
     uint64_t short_of_last; /* states that lost something nobody was promised */
     uint64_t lost;          /* states that lost something acknowledged */
@@ -65,6 +67,15 @@ note_acks(struct campaign *campaign, struct recording_os *recording)
                                   : engine_synced_lsn(engine));
 }
 
+static void
+count_snapshots(struct campaign *campaign)
+{
+    struct engine_stats stats;
+
+    engine_stats_get(campaign->world.engine, &stats);
+    campaign->snapshots += stats.snapshot_count;
+}
+
 /* One life of the engine over `recording`. */
 static void
 record_run(struct campaign *campaign, struct recording_os *recording)
@@ -91,8 +102,15 @@ record_run(struct campaign *campaign, struct recording_os *recording)
         } else if (what == 1) {
             usleep(1500); /* the writer falls idle and leaves a mark */
         }
+        if (chance_below(&world->chance, 10) == 0) {
+            (void)engine_snapshot_request(world->engine);
+        }
+        /* A slice is up to 200 us of work: all of this state, or some of it. */
+        (void)engine_background(world->engine, clock_monotonic_ns(),
+                                chance_below(&world->chance, 2) == 0 ? 0 : 300000);
         note_acks(campaign, recording);
     }
+    count_snapshots(campaign);
     world_close(world);
     recording_note(recording, world->last_lsn);
 }
@@ -104,6 +122,7 @@ check_state(struct campaign *campaign, struct recording_os *state, uint64_t floo
     struct engine_options options = campaign->world.options;
     struct bv_error error = {0};
     struct engine *engine = NULL;
+    struct engine_stats stats;
     bv_digest digest;
 
     options.os = &state->os;
@@ -117,7 +136,9 @@ check_state(struct campaign *campaign, struct recording_os *state, uint64_t floo
         return false;
     }
     engine_digest(engine, &digest);
+    engine_stats_get(engine, &stats);
     engine_close(engine);
+    campaign->from_snapshot += stats.recovered_from_snapshot_lsn != 0 ? 1 : 0;
     const bv_digest *wanted = world_remembered(&campaign->world, digest.last_lsn);
     bool is_right = wanted != NULL && memcmp(wanted, &digest, sizeof digest) == 0;
 
@@ -275,12 +296,14 @@ campaign_of(struct campaign *campaign, uint32_t policy, bool refuse_direct, uint
     campaign->world.options.sync_interval_ms = 1;
     campaign_run(campaign, states, refuse_direct);
     world_deinit(&campaign->world);
-    print_message("%s: %llu states of %llu calls in %llu runs: %llu refused, %llu lost an "
-                  "acknowledged event, %llu differ; %llu ended before the last LSN; %.1f s\n",
+    print_message("%s: %llu states of %llu calls and %llu snapshots in %llu runs (%llu began from "
+                  "a snapshot): %llu refused, %llu lost an acknowledged event, %llu differ; %llu "
+                  "ended before the last LSN; %.1f s\n",
                   name, (unsigned long long)campaign->states, (unsigned long long)campaign->calls,
-                  (unsigned long long)campaign->runs, (unsigned long long)campaign->refused,
-                  (unsigned long long)campaign->lost, (unsigned long long)campaign->wrong,
-                  (unsigned long long)campaign->short_of_last,
+                  (unsigned long long)campaign->snapshots, (unsigned long long)campaign->runs,
+                  (unsigned long long)campaign->from_snapshot,
+                  (unsigned long long)campaign->refused, (unsigned long long)campaign->lost,
+                  (unsigned long long)campaign->wrong, (unsigned long long)campaign->short_of_last,
                   (double)(clock_monotonic_ns() - started_ns) / 1e9);
 }
 
