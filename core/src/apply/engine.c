@@ -89,6 +89,13 @@ replay_record(const struct record_header *header, struct slice body, void *conte
     case RECORD_EVICT:
         status = budget_replay_evict(engine, header->first_lsn, body, err);
         break;
+    case RECORD_LOST:
+        log_line(LOG_WARN, "recovery.lost", "beava.recovery",
+                 "operations are missing: the log was salvaged without them",
+                 (struct log_field[]){LOG_INT("first_lsn", header->first_lsn),
+                                      LOG_INT("count", header->count)},
+                 2);
+        break;
     default:
         status = bv_error_set(err, BV_UNSUPPORTED_FORMAT,
                               "LSN %llu is a record of type %u, which this version does not write",
@@ -307,7 +314,12 @@ engine_open(struct engine **out, const struct engine_options *options, struct bv
             .sync_interval_ms = options->sync_interval_ms,
             .sync_bytes = options->sync_bytes,
             .tick_ms = options->tick_ms,
+            .look_ms = options->look_ms,
             .allow_network_fs = options->allow_network_fs,
+            .accept_data_loss = options->accept_data_loss,
+            .accept_data_loss_after = options->accept_data_loss_after,
+            .wal_max_bytes = options->wal_max_bytes,
+            .min_free_bytes = options->min_free_bytes,
             .os = options->os,
         };
 
