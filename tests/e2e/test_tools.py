@@ -1,7 +1,7 @@
 """`beava verify` and `beava salvage` on directories that a real server left, damaged in every way.
 
-What verify says is compared with what a start does; what salvage says is compared with what a server
-answers that started from its result.
+What verify says is compared with what a start does; what salvage says, with what a server answers
+that starts from its result.
 """
 
 from __future__ import annotations
@@ -242,7 +242,7 @@ def test_a_missing_segment_is_named(tmp_path: pathlib.Path) -> None:
         push(server, range(EVENTS + 11, EVENTS + 21))
     for path in snapshots(data):
         path.unlink()  # what a clean stop may have left
-    first, *middle, last = segments(data)
+    _, *middle, _ = segments(data)
     assert middle
     middle[0].unlink()
     report = verify(data, expect=1)
