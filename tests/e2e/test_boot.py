@@ -122,7 +122,10 @@ def test_a_bad_variable_refuses_the_boot(name: str, text: str, core: str) -> Non
     assert core in boot_error(run("--memory-only", env={name: text}))
 
 
-@pytest.mark.parametrize(("flag", "what"), [("--http-addr", "bind"), ("--tcp-addr", "TCP wire")])
+@pytest.mark.parametrize(
+    ("flag", "what"),
+    [("--http-addr", "bind"), ("--tcp-addr", "TCP wire"), ("--admin-addr", "bind")],
+)
 def test_an_address_in_use_refuses_the_boot(flag: str, what: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"

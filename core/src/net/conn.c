@@ -162,6 +162,14 @@ settle_interest(struct conn *conn)
         conn->interest = interest;
         reactor_change(net->reactor, conn->fd, interest, conn);
     }
+    if (net->is_stopping) {
+        /* Requests that are held back because the peer does not take replies: it gets as long as
+         * one that owes nothing but its reading. */
+        if (conn->state == CONN_OPEN && conn->has_backlog && conn->timers == NULL) {
+            conn_set_timer(conn, &net->closing);
+        }
+        return;
+    }
     /* A request that we do not read on is not the peer's delay. */
     if (conn->state == CONN_OPEN && conn->timers != NULL && (!reads || conn->input.size == 0)) {
         conn_set_timer(conn, NULL);

@@ -507,7 +507,19 @@ release_tickets(struct ticket_queue *queue, uint64_t mark, bool is_failed)
     }
 }
 
-/* Asks for the answers that were put off; there are few of them and mostly none. */
+static void
+flush_all(struct net *net)
+{
+    while (net->flush_list != NULL) {
+        struct conn *conn = net->flush_list;
+
+        net->flush_list = conn->next_flush;
+        conn->is_in_flush = false;
+        conn_flush(conn);
+    }
+}
+
+/* There are few of them and mostly none. */
 static void
 release_later(struct net *net)
 {
@@ -542,17 +554,20 @@ net_release(struct net *net, const struct reply_marks *marks)
         net->retired_list = conn->next_retired;
         net_give_spare(net, &conn->retired);
     }
-    while (net->flush_list != NULL) {
-        struct conn *conn = net->flush_list;
-
-        net->flush_list = conn->next_flush;
-        conn->is_in_flush = false;
-        conn_flush(conn);
-    }
+    flush_all(net);
     arena_reset(&net->names);
     net->arena_used = 0;
     net->request_count = 0;
     net->tick_bytes = 0;
+}
+
+void
+net_release_later(struct net *net)
+{
+    if (net->later_tickets.count != 0) {
+        release_later(net);
+        flush_all(net);
+    }
 }
 
 void

@@ -28,7 +28,7 @@ struct net_handler {
     bool (*has_room)(const void *context, size_t bytes);
     /* For the errors that the transport finds by itself. */
     uint64_t (*registry_version)(const void *context);
-    /* The answer to what was answered RESPONSE_LATER, once it is there: asked for after each tick,
+    /* The answer to what was answered RESPONSE_LATER, once it is there: asked for after each tick
      * and when its turn has come. `out` is a body, valid until the next call. */
     bool (*later)(void *context, uint64_t ticket, struct response *out);
 };
@@ -69,6 +69,8 @@ void net_wait(struct net *net, int timeout_ms);
 void net_wait_for_log(struct net *net, int timeout_ms);
 enum net_more net_execute(struct net *net);
 void net_release(struct net *net, const struct reply_marks *marks);
+/* Between ticks: asks for the answers that were put off. */
+void net_release_later(struct net *net);
 
 /* Makes a wait return. Any thread. */
 void net_wake(struct net *net);

@@ -166,6 +166,7 @@ turn_aside(struct tick *tick, uint64_t start_ns)
         seat->snapshot_request(seat->context);
     }
     tick->background_ns = seat->background(seat->context, tick->now_ns, took_ns);
+    net_release_later(tick->net); /* the slice may have ended a snapshot */
     publish(tick, tell_readiness(tick));
 }
 
