@@ -19,6 +19,12 @@
 #define API_BATCH_BYTES (1024u * 1024)
 #define API_PAYLOAD_MAX (64u * 1024 * 1024)
 
+#define API_SNAPSHOT_INTERVAL_MS 30000u
+#define API_SNAPSHOT_WAL_BYTES   (512ull * 1024 * 1024)
+#define API_SNAPSHOT_WAIT_MS     (10u * 60 * 1000)
+/* A call is about as busy as a tick that earns a slice of 50 us (engine_background). */
+#define API_TICK_NS 500000u
+
 struct bv_engine {
     struct engine *engine;
     uint64_t (*clock)(void *clock_arg);
@@ -124,7 +130,12 @@ bv_engine_open(bv_engine **out, const bv_engine_options *options, bv_error *err)
     engine->clock = known.clock;
     engine->clock_arg = known.clock_arg;
     buf_init(&engine->input);
-    struct engine_options inner = {.policy = known.policy, .is_test_mode = known.is_test_mode != 0};
+    struct engine_options inner = {
+        .policy = known.policy,
+        .is_test_mode = known.is_test_mode != 0,
+        .snapshot_interval_ms = API_SNAPSHOT_INTERVAL_MS,
+        .snapshot_wal_bytes = API_SNAPSHOT_WAL_BYTES,
+    };
 
     if (known.policy != BV_POLICY_MEMORY) {
         engine->wal_dir = join_path(known.data_dir, "wal");
@@ -183,14 +194,24 @@ take_input(struct slice *out, bv_engine *engine, const void *data, size_t size, 
     return BV_OK;
 }
 
+/* Ends the tick, waits until its replies may leave, and does a little of what waits besides. */
+static bv_status
+end_tick(bv_engine *engine, uint64_t lsn, bool is_sync, bv_error *err)
+{
+    engine_tick_end(engine->engine);
+    const bv_status status = engine_wait(engine->engine, lsn, is_sync, err);
+
+    engine_background(engine->engine, clock_monotonic_ns(), API_TICK_NS);
+    return status;
+}
+
 /* One request as a tick of its own. The response's body stays valid until the next call. */
 static bv_status
 run(struct response *out, bv_engine *engine, const struct request *request, bv_error *err)
 {
     engine_tick_begin(engine->engine, now_ms(engine));
     engine_dispatch(engine->engine, request, out);
-    engine_tick_end(engine->engine);
-    return engine_wait(engine->engine, out->wait_lsn, out->is_sync, err);
+    return end_tick(engine, out->wait_lsn, out->is_sync, err);
 }
 
 /* opcode -> kind; false: the opcode is not a request we know. */
@@ -380,7 +401,9 @@ dispatch_frame(struct frame_batch *batch, bv_engine *engine, const struct frame 
     engine_dispatch(engine->engine, &request, &response);
     if (response.kind == RESPONSE_ACK) {
         batch->accepted++;
-        batch->last_lsn = response.lsn;
+        if (response.lsn > batch->last_lsn) { /* a replay names an earlier one */
+            batch->last_lsn = response.lsn;
+        }
         return;
     }
     batch->refused++;
@@ -439,8 +462,7 @@ bv_engine_push_frames(bv_engine *engine, const void *frames, size_t frames_size,
             dispatch_frame(&batch, engine, &frame, slice_of(input.data + at, frame.size), err);
             at += frame.size;
         }
-        engine_tick_end(engine->engine);
-        status = engine_wait(engine->engine, batch.last_lsn, false, err);
+        status = end_tick(engine, batch.last_lsn, false, err);
         rest = slice_of(rest.data + size, rest.size - size);
     }
     if (accepted != NULL) {
@@ -516,7 +538,34 @@ bv_engine_stats_get(bv_engine *engine, bv_engine_stats *out, bv_error *err)
     full.recovered_records = stats.recovered_records;
     full.registry_version = stats.registry_version;
     full.accumulators = stats.accumulators;
+    full.recovered_from_snapshot_lsn = stats.recovered_from_snapshot_lsn;
     full.struct_size = out->struct_size;
     memcpy(out, &full, out->struct_size);
     return BV_OK;
+}
+
+bv_status
+bv_engine_snapshot(bv_engine *engine, bv_snapshot_info *out, bv_error *err)
+{
+    struct engine_snapshot snapshot;
+    bv_snapshot_info full = {.struct_size = sizeof full};
+
+    if (engine == NULL ||
+        (out != NULL && (out->struct_size < sizeof(uint32_t) || out->struct_size > sizeof full))) {
+        return bv_error_set(err, BV_MISUSE, "bv_engine_snapshot: set out->struct_size");
+    }
+    engine_tick_begin(engine->engine, now_ms(engine));
+    engine_tick_end(engine->engine);
+    engine_snapshot_request(engine->engine);
+    const bv_status status =
+        engine_snapshot_wait(engine->engine, API_SNAPSHOT_WAIT_MS, &snapshot, err);
+
+    if (status == BV_OK && out != NULL) {
+        full.lsn = snapshot.lsn;
+        full.bytes = snapshot.bytes;
+        full.duration_ms = snapshot.duration_ms;
+        full.struct_size = out->struct_size;
+        memcpy(out, &full, out->struct_size);
+    }
+    return status;
 }

@@ -19,13 +19,13 @@
 #include "apply/apply.h"
 #include "util/bytes.h"
 #include "util/clock.h"
-#include "wire/json.h"
+#include "wire/value_walk.h"
 
 #define ENTRIES_DEFAULT  10000000u
 #define ENTRIES_PER_LOOK 64u /* freed between two looks at the clock */
 
 /* Types of keys (docs/formats.md 5.3). */
-enum { KEY_STR = 1, KEY_I64, KEY_F64, KEY_BOOL, KEY_BYTES, KEY_JSON };
+enum { KEY_STR = 1, KEY_I64, KEY_F64, KEY_BOOL, KEY_BYTES, KEY_TREE };
 
 /* The state bytes of a block. Images keep the entry alone. */
 struct dedupe_block {
@@ -57,24 +57,55 @@ dedupe_table(const struct dedupe *dedupe)
 
 /* ---- keys ---- */
 
-static bool
-json_key(struct slice *out, const struct value *value, struct arena *arena)
+/* Lists and maps, value by value, so that types and bytes stay apart. Counts when `to` is NULL. */
+static size_t
+tree_write(uint8_t *to, const struct value *root)
 {
-    struct buf text;
-    bool is_made = false;
+    struct value_walk walk;
+    enum value_walk_step step;
+    size_t size = 1;
 
-    buf_init(&text);
-    buf_byte(&text, KEY_JSON);
-    json_write(&text, value);
-    uint8_t *bytes = text.failed ? NULL : arena_alloc(arena, text.size);
-
-    if (bytes != NULL) {
-        memcpy(bytes, text.data, text.size);
-        *out = slice_of(bytes, text.size);
-        is_made = true;
+    if (to != NULL) {
+        to[0] = KEY_TREE;
     }
-    buf_deinit(&text);
-    return is_made;
+    value_walk_init(&walk, root);
+    while ((step = value_walk_next(&walk)) != VALUE_WALK_DONE) {
+        const struct value *parts[] = {walk.key, walk.value};
+
+        for (unsigned i = 0; i < 2 && step != VALUE_WALK_CLOSE; i++) {
+            const struct value *part = parts[i];
+
+            if (part == NULL) {
+                continue;
+            }
+            const bool is_text = part->kind == VALUE_STR || part->kind == VALUE_BYTES;
+            const bool is_scalar = !is_text && step == VALUE_WALK_SCALAR;
+
+            if (to != NULL) {
+                to[size] = part->kind;
+                store_le64(to + size + 1, is_scalar ? part->as.bits : part->length);
+                if (is_text && part->length != 0) {
+                    memcpy(to + size + 9, part->as.bytes, part->length);
+                }
+            }
+            size += 9 + (is_text ? part->length : 0);
+        }
+    }
+    return size;
+}
+
+static bool
+tree_key(struct slice *out, const struct value *value, struct arena *arena)
+{
+    const size_t size = tree_write(NULL, value);
+    uint8_t *bytes = arena_alloc(arena, size);
+
+    if (bytes == NULL) {
+        return false;
+    }
+    tree_write(bytes, value);
+    *out = slice_of(bytes, size);
+    return true;
 }
 
 /* The key of a row; false when the arena is spent. A row without one has an empty slice. */
@@ -92,7 +123,7 @@ key_of(struct slice *out, const struct dedupe *dedupe, const struct value *value
         return true;
     }
     if (value->kind == VALUE_LIST || value->kind == VALUE_MAP) {
-        return json_key(out, value, arena);
+        return tree_key(out, value, arena);
     }
     bytes = arena_alloc(arena, 1 + size);
     if (bytes == NULL) {
