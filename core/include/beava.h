@@ -25,7 +25,7 @@ extern "C" {
 #endif
 
 /* Raised by one when something is added. A binding refuses a library older than it was made for. */
-#define BV_API_VERSION 2u
+#define BV_API_VERSION 3u
 
 BV_API uint32_t bv_api_version(void);
 /* The product's version, "0.1.0". */
@@ -204,10 +204,24 @@ typedef struct bv_engine_stats {
     uint64_t durable_lsn;
     uint64_t recovered_records;
     uint64_t registry_version;
-    uint64_t accumulators; /* physical accumulators of all tables */
+    uint64_t accumulators;                /* physical accumulators of all tables */
+    uint64_t recovered_from_snapshot_lsn; /* opening began with it; 0: with the log alone */
 } bv_engine_stats;
 
 BV_API bv_status bv_engine_stats_get(bv_engine *engine, bv_engine_stats *out, bv_error *err);
+
+typedef struct bv_snapshot_info {
+    uint32_t struct_size;
+    uint32_t reserved;
+    uint64_t lsn;         /* the next opening replays the log from here */
+    uint64_t bytes;       /* of the file */
+    uint64_t duration_ms; /* 0: nothing was logged since the last one, which is named */
+} bv_snapshot_info;
+
+/* Takes a snapshot and returns when the file is in place; out (may be NULL) with struct_size set.
+ * Engines with a log also take them by themselves, while they are used: after 30 s or 512 MiB of
+ * log. BV_SNAPSHOT_UNAVAILABLE: it failed, or there is no log. */
+BV_API bv_status bv_engine_snapshot(bv_engine *engine, bv_snapshot_info *out, bv_error *err);
 
 /* ---- the server ---------------------------------------------------------------------------- */
 
