@@ -227,6 +227,24 @@ def test_it_answers_while_the_data_plane_is_saturated() -> None:
     assert slowest < 1
 
 
+def test_an_idle_server_sleeps(tmp_path: pathlib.Path) -> None:
+    """A13: nothing but what somebody asks for wakes the apply thread."""
+    with Server(tmp_path) as server, server.connect() as connection:
+        server.register([EVENT, TABLE])
+        assert connection.call(OP_PUSH_MANY, {"event": "T", "bodies": [{"a": "x"}]})[0]
+        tasks = pathlib.Path(f"/proc/{server.process.pid}/task")
+        apply = next(t for t in tasks.iterdir() if (t / "comm").read_text() == "beava-apply\n")
+
+        def wakes() -> int:
+            text = (apply / "status").read_text()
+            return int(text.split("\nvoluntary_ctxt_switches:")[1].split()[0])
+
+        time.sleep(0.1)  # what the push left to do
+        before = wakes()
+        time.sleep(0.5)
+        assert wakes() - before <= 3
+
+
 # ---- 503 -----------------------------------------------------------------------------------------
 
 

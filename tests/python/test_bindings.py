@@ -81,6 +81,31 @@ def test_the_library_has_our_interface_version():
     assert _abi.lib.bv_api_version() >= _engine.API_VERSION
 
 
+def test_a_server_in_this_process_has_no_admin_listener():
+    ffi, lib = _abi.ffi, _abi.lib
+
+    def start(*settings):
+        texts = [
+            ffi.new("char[]", text.encode()) for text in ("listen_addr=127.0.0.1:0", *settings)
+        ]
+        array = ffi.new("char *[]", texts)
+        options = ffi.new("bv_server_options *")
+        options.struct_size = ffi.sizeof("bv_server_options")
+        options.settings, options.setting_count = array, len(texts)
+        options.is_null = 1
+        server, error = ffi.new("bv_server **"), ffi.new("bv_error *")
+        status = lib.bv_server_start(server, options, error)
+        return status, server[0], ffi.string(error.message).decode()
+
+    first, second = start("tcp.enabled=false"), start("tcp.enabled=false")  # no port in common
+    for status, server, message in (first, second):
+        assert status == 0, message
+        assert lib.bv_server_stop(server) == 0
+    status, _, message = start("tcp.enabled=false", "admin_addr=127.0.0.1:0")
+    assert status != 0
+    assert message == "admin_addr: a server inside a program has no admin listener"
+
+
 def test_an_older_library_is_refused(monkeypatch):
     monkeypatch.setattr(_engine, "API_VERSION", 10_000)
     with pytest.raises(ImportError, match="interface version"):
