@@ -39,7 +39,7 @@ from ._wire import (
 if TYPE_CHECKING:
     from ._progress import Progress
 
-API_VERSION = 2
+API_VERSION = 3
 _POLICIES = {"always": 0, "os": 1}
 _POLICY_MEMORY = 2
 
@@ -326,9 +326,18 @@ class Engine:
             self._check(self._lib.bv_engine_digest(self._require(), out, error), error)
         return Digest((out.words[0], out.words[1]), out.entities, out.last_lsn)
 
+    def snapshot(self) -> dict[str, int]:
+        """As `App.snapshot`: {"bytes", "duration_ms", "snapshot_lsn"}."""
+        out = self._ffi.new("bv_snapshot_info *")
+        out.struct_size = self._ffi.sizeof("bv_snapshot_info")
+        error = self._ffi.new("bv_error *")
+        with self._lock:
+            self._check(self._lib.bv_engine_snapshot(self._require(), out, error), error)
+        return {"bytes": out.bytes, "duration_ms": out.duration_ms, "snapshot_lsn": out.lsn}
+
     def stats(self) -> dict[str, int]:
         """What the engine holds: entities, state_bytes, last_lsn, durable_lsn, recovered_records,
-        registry_version, accumulators."""
+        registry_version, accumulators, recovered_from_snapshot_lsn."""
         ffi = self._ffi
         out = ffi.new("bv_engine_stats *")
         out.struct_size = ffi.sizeof("bv_engine_stats")

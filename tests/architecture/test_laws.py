@@ -209,7 +209,8 @@ def test_struct_sizes_of_the_interface(tmp_path: pathlib.Path) -> None:
         "bv_bytes": 16,
         "bv_digest": 32,
         "bv_engine_options": 40,
-        "bv_engine_stats": 64,
+        "bv_engine_stats": 72,
+        "bv_snapshot_info": 32,
         "bv_server_options": 24,
     }
     asserts = "\n".join(

@@ -165,6 +165,28 @@ def test_what_was_acknowledged_is_there_after_opening_again(tmp_path, policy):
         assert engine.digest() != before
 
 
+def test_opening_begins_with_the_snapshot(tmp_path):
+    with bv.Engine(tmp_path, policy="os", clock=Clock()) as engine:
+        engine.register(Click, Clicks, Pairs, Whole)
+        engine.push_many(Click, [{"user_id": f"u{i % 7}", "amount": i * 0.1} for i in range(500)])
+        taken = engine.snapshot()
+        assert taken["snapshot_lsn"] == 501
+        assert taken["bytes"] > 4096
+        assert engine.snapshot() == {**taken, "duration_ms": 0}  # nothing new: the same one
+        engine.push(Click, {"user_id": "u0", "amount": 1.0})
+        before = engine.digest()
+    with bv.Engine(tmp_path, clock=Clock()) as engine:
+        assert engine.digest() == before
+        assert engine.stats()["recovered_from_snapshot_lsn"] == 501
+        assert engine.stats()["recovered_records"] == 1
+
+
+def test_no_snapshot_without_a_log(engine):
+    with pytest.raises(bv.RegistrationError) as caught:
+        engine.snapshot()
+    assert caught.value.code == "snapshot_unavailable"
+
+
 def test_two_engines_on_one_directory_are_refused(tmp_path):
     with bv.Engine(tmp_path), pytest.raises(bv.EngineError) as caught:
         bv.Engine(tmp_path)
@@ -226,6 +248,7 @@ def test_stats_tell_what_it_holds(engine):
         "recovered_records",
         "registry_version",
         "accumulators",
+        "recovered_from_snapshot_lsn",
     }
     assert stats["entities"] == 2  # of Clicks and Whole; n is missing for Pairs
     assert stats["registry_version"] == 1

@@ -37,9 +37,11 @@
     "{\"kind\":\"derivation\",\"name\":\"Paid\",\"output_kind\":\"table\",\"upstreams\":[\"Pay\"]" \
     ",\"table_primary_key\":[\"user\"],\"ops\":[{\"op\":\"group_by\",\"keys\":[\"user\"],"         \
     "\"agg\":{\"paid\":{\"op\":\"count\"}}}]}"
-#define SNAP_NODES(more, pairs)                                                                    \
-    "{\"nodes\":[" FIXTURE_EVENT                                                                   \
+#define SNAP_NODE_LIST(more, pairs)                                                                \
+    "\"nodes\":[" FIXTURE_EVENT                                                                    \
     "," SNAP_USERS(more) "," SNAP_PAIRS(pairs) "," FIXTURE_GLOBAL "," SNAP_PAY "," SNAP_PAID "]}"
+#define SNAP_NODES(more, pairs)        "{" SNAP_NODE_LIST(more, pairs)
+#define SNAP_NODES_FORCED(more, pairs) "{\"force\":true," SNAP_NODE_LIST(more, pairs)
 
 /* Events `from` to `from + count - 1`, each of one user of `users`, some seconds apart. */
 static inline void
@@ -120,6 +122,20 @@ snap_damage(const char *path, long offset)
     fclose(file);
 }
 
+/* The chunks of a snapshot, read through `fn`. */
+static inline void
+snap_read(const struct place *place, uint64_t lsn, struct snapshot_info *info, snapshot_chunk_fn fn,
+          void *context)
+{
+    char path[160];
+    struct bv_error err;
+
+    snap_path(path, place, lsn);
+    if (snapshot_read(info, os_posix(), path, fn, context, &err) != BV_OK) {
+        fail_msg("%s", err.message);
+    }
+}
+
 /* The directory as a crash leaves it at this moment. */
 static inline void
 snap_crash(struct place *out, const struct place *place)
@@ -149,10 +165,12 @@ snap_assert_same(const bv_digest *wanted, struct fixture *f)
     assert_memory_equal(digest.words, wanted->words, sizeof digest.words);
 }
 
-/* Recovers a copy of the place and holds it to the digest of the engine that runs there. */
+/* Recovers a copy of the place and holds it to the digest of the engine that runs there: from the
+ * snapshot of this LSN, or (0) without any. */
 static inline void
 snap_check_crash(const struct place *place, struct fixture *f, uint64_t from_lsn)
 {
+    char command[200];
     struct place copy;
     struct fixture other;
     struct engine_stats stats;
@@ -160,6 +178,10 @@ snap_check_crash(const struct place *place, struct fixture *f, uint64_t from_lsn
 
     engine_digest(f->engine, &digest);
     snap_crash(&copy, place);
+    if (from_lsn == 0) {
+        snprintf(command, sizeof command, "rm -r %s", copy.snapshots);
+        assert_int_equal(system(command), 0);
+    }
     fixture_open(&other, &copy.options);
     engine_stats_get(other.engine, &stats);
     assert_true(stats.recovered_from_snapshot_lsn == from_lsn);
