@@ -150,6 +150,23 @@ def test_a_stop_answers_who_waits_for_a_snapshot(tmp_path: pathlib.Path) -> None
         assert b"snapshot_lsn" in received or b"snapshot_unavailable" in received
 
 
+def test_a_long_log_is_closed_with_a_snapshot(tmp_path: pathlib.Path) -> None:
+    """As soon as the next start would replay for about a second."""
+    bodies = b'{"event":"T","bodies":[' + b",".join([b'{"a":"k"}'] * 350_000) + b"]}"
+    with manual(tmp_path) as server:
+        server.register([EVENT, TABLE])
+        with server.connect() as connection:
+            for _ in range(12):
+                assert connection.call(OP_PUSH_MANY, bodies)[1]["accepted"] == 350_000
+        assert files(tmp_path) == []
+    (file,) = files(tmp_path)
+    assert file.name == f"snapshot-{12 * 350_000 + 1:016x}.bvs"
+    with manual(tmp_path) as server:
+        assert server.get("A", "k") == {"n": 12 * 350_000}
+        until(lambda: metrics(server)["beava_recovery_snapshot_lsn"] > 1, "from the snapshot")
+        assert metrics(server)["beava_recovery_records_total"] == 0
+
+
 def test_under_load_a_stop_takes_less_than_a_second(tmp_path: pathlib.Path) -> None:
     with manual(tmp_path) as server:
         server.register([EVENT, TABLE])
