@@ -143,9 +143,10 @@ replay(struct engine *engine, const struct snapshot_info *snapshot, struct recov
     }
     if (engine->next_lsn <= snapshot->highest_image_lsn) {
         bv_error_set(err, BV_CORRUPT,
-                     "the log ends at LSN %llu, but the snapshot of LSN %llu was published when it "
-                     "held LSN %llu",
-                     (unsigned long long)engine->next_lsn - 1, (unsigned long long)start_lsn,
+                     "%s: the log ends at LSN %llu, but the snapshot of LSN %llu was published "
+                     "when it held LSN %llu",
+                     engine->options.wal_dir, (unsigned long long)engine->next_lsn - 1,
+                     (unsigned long long)start_lsn,
                      (unsigned long long)snapshot->highest_image_lsn);
         bv_error_hint(err, "--accept-data-loss-after %llu",
                       (unsigned long long)engine->next_lsn - 1);
@@ -169,6 +170,24 @@ restore_clocks(struct engine *engine, const struct snapshot_info *snapshot,
     engine_tick_begin(engine, floor_ms);
 }
 
+/* A snapshot that did not read may have held what the log does not, or not any more. */
+static enum bv_status
+check_failed(const struct engine *engine, const struct snapshot_loaded *loaded,
+             struct bv_error *err)
+{
+    const struct engine_options *options = &engine->options;
+    const uint64_t last_lsn = engine->next_lsn - 1;
+
+    if (loaded->failed_count == 0 || loaded->failed_lsns[0] <= last_lsn ||
+        (options->accept_data_loss && options->accept_data_loss_after <= last_lsn)) {
+        return BV_OK;
+    }
+    bv_error_set(err, BV_CORRUPT, "what can be read ends at LSN %llu, before this snapshot",
+                 (unsigned long long)last_lsn);
+    bv_error_hint(err, "--accept-data-loss-after %llu", (unsigned long long)last_lsn);
+    return BV_CORRUPT;
+}
+
 /* Without the snapshots that did not read the log did not do: they are what is missing. */
 static void
 name_failed(struct bv_error *err, const struct engine *engine, const struct snapshot_loaded *loaded)
@@ -178,13 +197,15 @@ name_failed(struct bv_error *err, const struct engine *engine, const struct snap
     if (err == NULL || err->status != BV_CORRUPT || loaded->failed_count == 0) {
         return;
     }
-    char why[sizeof err->message];
+    const struct bv_error why = *err;
 
     snapshot_name(name, loaded->failed_lsns[0]);
-    memcpy(why, err->message, sizeof why);
     bv_error_set(err, BV_CORRUPT, "%s/%s does not read%s, and the log alone does not do: %.500s",
                  engine->directory->snapshot_path, name,
-                 loaded->failed_count > 1 ? ", nor do older snapshots" : "", why);
+                 loaded->failed_count > 1 ? ", nor do older snapshots" : "", why.message);
+    if (why.hint[0] != '\0') {
+        bv_error_hint(err, "%s", why.hint);
+    }
 }
 
 static void
@@ -246,6 +267,9 @@ recover(struct engine *engine, const struct wal_options *options, struct bv_erro
 
     if (status == BV_OK) {
         status = replay(engine, &loaded.info, &result, err);
+    }
+    if (status == BV_OK) {
+        status = check_failed(engine, &loaded, err);
     }
     engine->options.row_flags = row_flags;
     if (status != BV_OK) {

@@ -77,8 +77,10 @@ wal_spare_wanted(const struct wal *wal, uint64_t size)
     for (size_t i = 0; i < WAL_SPARES_MAX; i++) {
         has_place |= atomic_load_explicit(&wal->spares[i].number, memory_order_relaxed) == 0;
     }
-    /* Of the usual size, and not where room is what is short. */
-    return has_place && size >= wal->segment_bytes / 2 && size <= wal->segment_bytes &&
+    /* Of the usual size, and not where room is what is short. After a failure none: nothing may
+     * lean on a file whose write or sync has failed, and the disk has shown what it is. */
+    return has_place && atomic_load_explicit(&wal->errors, memory_order_relaxed) == 0 &&
+           size >= wal->segment_bytes / 2 && size <= wal->segment_bytes &&
            (wal->wal_max_bytes == 0 || wal_bytes_on_disk(wal) <= wal->wal_max_bytes / 2) &&
            wal_pressure(wal) == WAL_PRESSURE_NONE;
 }

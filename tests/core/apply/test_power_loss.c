@@ -129,7 +129,9 @@ check_state(struct campaign *campaign, struct recording_os *state, uint64_t floo
     campaign->states++;
     if (engine_open(&engine, &options, &error) != BV_OK) {
         campaign->refused++;
-        assert_non_null(strstr(error.message, "/d/")); /* the file is named */
+        if (strstr(error.message, "/d/") == NULL) {
+            fail_msg("%s: the refusal names no file: %s", doing, error.message);
+        }
         if (!campaign->is_lying) {
             fail_msg("%s: refused: %s", doing, error.message);
         }

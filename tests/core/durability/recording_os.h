@@ -459,6 +459,15 @@ recording_deinit(struct recording_os *recording)
     (void)pthread_mutex_destroy(&recording->lock);
 }
 
+/* The journal is whole and stays as it is; calls go on working. */
+static inline void
+recording_stop(struct recording_os *recording)
+{
+    (void)recording_lock(&recording->os);
+    recording->is_recording = false;
+    recording_unlock(recording);
+}
+
 /* At this instant, after the calls that have returned and before those that have not. */
 static inline void
 recording_note(struct recording_os *recording, uint64_t what)
