@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import agreement, buffer, decay, distinct, geo, recency, shape, velocity
+from . import agreement, buffer, decay, dedupe, distinct, geo, recency, shape, velocity
 from . import expr as language
 from .common import PANES, Params, Seen, as_float, scalar_text, total, variance
 from .common import float_text as float_text
@@ -321,8 +321,24 @@ class Table:
     keys: list[str]
     features: dict[str, Feature]
     entities: dict[tuple[str, ...], list[Arrival]] = field(default_factory=dict)
+    cold_after: int | None = None
+    expired_before: int = 0  # under an earlier cold_after
 
-    def push(self, row: Row, now: int, cold_after: int | None, number: int = 0) -> None:
+    def cutoff(self, now: int) -> int:
+        """Who was last touched before it is gone."""
+        return max(self.expired_before, now - self.cold_after if self.cold_after else 0)
+
+    def change(self, cold_after: int | None, now: int) -> None:
+        """What had expired under the old time to live stays gone."""
+        if self.cold_after != cold_after:
+            self.expired_before = self.cutoff(now)
+            self.cold_after = cold_after
+
+    def alive(self, entity: tuple[str, ...], query: int) -> list[Arrival] | None:
+        arrivals = self.entities.get(entity)
+        return arrivals if arrivals and arrivals[-1].now >= self.cutoff(query) else None
+
+    def push(self, row: Row, now: int, number: int = 0) -> None:
         current: Row | None = row
         for step in self.steps:
             current = step(current)
@@ -332,7 +348,7 @@ class Table:
         if any(part is None for part in parts):
             return
         arrivals = self.entities.setdefault(tuple(str(part) for part in parts), [])
-        if arrivals and cold_after is not None and now - arrivals[-1].now > cold_after:
+        if arrivals and arrivals[-1].now < self.cutoff(now):
             arrivals.clear()
         arrivals.append(Arrival(now, current, number))
 
@@ -362,16 +378,18 @@ class Model:
         self.sources: dict[str, Mapping[str, Any]] = {}
         self.derivations: dict[str, Mapping[str, Any]] = {}
         self.tables: dict[str, Table] = {}
+        self.remembered: dict[str, dedupe.Remembered] = {}
         self.latest = 0
         self.pushes = 0
         if payload is not None:
             self.register(payload)
 
-    def register(self, payload: Any) -> None:
+    def register(self, payload: Any, now: int = 0) -> None:
         """Adds what is new (V37): what comes later starts empty, what was there keeps its state.
 
         A change that is not additive is not modelled.
         """
+        self.latest = max(self.latest, now)
         if isinstance(payload, (str, bytes)):
             payload = json.loads(payload)
         nodes = payload["nodes"] if isinstance(payload, Mapping) else payload
@@ -386,6 +404,7 @@ class Model:
                 continue
             table = self._table(node)
             known = self.tables.setdefault(node["name"], table)
+            known.change(self.sources[known.source].get("cold_after_ms"), self.latest)
             for name, feature in table.features.items():
                 if name not in known.features or known is table:
                     feature.since = self.pushes
@@ -410,14 +429,25 @@ class Model:
             features={name: read_feature(d, types) for name, d in group["agg"].items()},
         )
 
-    def push(self, event: str, body: Mapping[str, Any], now: int) -> None:
+    def repeated(self, event: str, body: Mapping[str, Any], now: int) -> tuple[bool, Any]:
+        """Whether a valid event was accepted before, and what was kept of it then."""
+        key = self.sources[event].get("dedupe_key")
+        memory = self.remembered.setdefault(event, dedupe.Remembered())
+        return memory.find(body.get(key), max(self.latest, now)) if key else (False, None)
+
+    def push(self, event: str, body: Mapping[str, Any], now: int, first: Any = None) -> None:
         """One accepted event. A clock that goes back stands still (W11)."""
         self.latest = max(self.latest, now)
         source = self.sources[event]
+        key = source.get("dedupe_key")
+        if key:
+            window = source.get("dedupe_window_ms", 86_400_000)
+            memory = self.remembered.setdefault(event, dedupe.Remembered())
+            memory.remember(body.get(key), self.latest, window, first)
         row = {name: body.get(name) for name in source["schema"]["fields"]}
         for table in self.tables.values():
             if table.source == event:
-                table.push(row, self.latest, source.get("cold_after_ms"), self.pushes)
+                table.push(row, self.latest, self.pushes)
         self.pushes += 1
 
     def get(
@@ -427,11 +457,8 @@ class Model:
         found = self.tables[table]
         query = max(self.latest, now)
         for entity in found.address(key):
-            arrivals = found.entities.get(entity)
-            if not arrivals:
-                continue
-            cold_after = self.sources[found.source].get("cold_after_ms")
-            if cold_after is not None and query - arrivals[-1].now > cold_after:
+            arrivals = found.alive(entity, query)
+            if arrivals is None:
                 continue
             names = sorted(found.features if features is None else set(features))
             return {name: found.features[name].read(arrivals, query) for name in names}

@@ -19,6 +19,8 @@ from oracle import events, operators
 OP_REGISTER, OP_PUSH, OP_PUSH_MANY, OP_GET, OP_BATCH_GET = 0x01, 0x10, 0x12, 0x20, 0x24
 CONTENT_TYPES = {"json": 1, "msgpack": 2}
 
+REPLAYED = "replayed"
+
 Sent = tuple[str, str, worlds.Node]  # encoding, event name, body
 
 
@@ -62,6 +64,8 @@ class Driver:
         self.engine = self._open()
         self.model = operators.Model()
         self.nodes: list[worlds.Node] = []
+        self.firsts: list[int] = []  # per event of the last call: which push it was, or repeats
+        self.acks: dict[int, int] = {}  # their LSNs, where the call told
 
     def _open(self) -> bv.Engine:
         policy = {} if self.data_dir is None else {"policy": "os"}
@@ -96,41 +100,51 @@ class Driver:
     # ---- changes ----------------------------------------------------------------------------
 
     def register(self, nodes: Sequence[worlds.Node]) -> None:
-        self.ask(is_logged=True)
+        now = self.ask(is_logged=True)
         reply = self.call(OP_REGISTER, "json", packed("json", {"nodes": list(nodes)}))
         assert reply["status"] == "ok"
         old = {node["name"]: node for node in self.nodes}
         changed = [node["name"] for node in nodes if old.get(node["name"]) != node]
         assert reply["added"] == changed, "what was (re)installed, in payload order"
         self.nodes = list(nodes)
-        self.model.register({"nodes": self.nodes})
+        self.model.register({"nodes": self.nodes}, now)
 
     def source(self, name: str) -> worlds.Node | None:
         found = (n for n in self.nodes if n["name"] == name and n["kind"] == "event")
         return next(found, None)
 
     def _expect(self, sent: Sequence[Sent]) -> list[str | None]:
-        """The codes that the events must get; the accepted ones go into the model."""
-        codes = []
+        """The codes that the events must get, REPLAYED for those that were accepted before; the
+        accepted ones go into the model."""
+        codes: list[str | None] = []
+        self.firsts = []
         now = self.ask()
         for encoding, name, body in sent:
             arrived = events.as_json(body) if encoding == "json" else events.as_msgpack(body)
             code = events.refusal(self.source(name), name, arrived)
+            first = self.model.pushes
+            if code is None:
+                is_repeated, known = self.model.repeated(name, arrived, now)
+                code, first = (REPLAYED, known) if is_repeated else (None, first)
+            self.firsts.append(first)
             codes.append(code)
             if code is None:
                 self.logged = now
-                self.model.push(name, arrived, now)
+                self.model.push(name, arrived, now, self.model.pushes)
         tally.COUNTS["events"] += len(sent)
-        tally.COUNTS["refused events"] += sum(code is not None for code in codes)
+        tally.COUNTS["replayed events"] += codes.count(REPLAYED)
+        tally.COUNTS["refused events"] += sum(code not in (None, REPLAYED) for code in codes)
         return codes
 
     def push_singly(self, sent: Sequence[Sent]) -> None:
-        for one, code in zip(sent, self._expect(sent), strict=True):
+        codes = self._expect(sent)
+        for one, code, first in zip(sent, codes, self.firsts, strict=True):
             encoding, name, body = one
             payload = packed(encoding, {"event": name, "body": body})
             try:
-                self.call(OP_PUSH, encoding, payload)
-                got = None
+                reply = self.call(OP_PUSH, encoding, payload)
+                got = REPLAYED if reply["idempotent_replay"] else None
+                assert self.acks.setdefault(first, reply["ack_lsn"]) == reply["ack_lsn"]
             except Refused as refused:
                 got = refused.code
             assert got == code, f"{one}: got {got}, expected {code}"
@@ -146,6 +160,7 @@ class Driver:
                 len(payload), ffi.NULL, error,
             )  # fmt: skip
             got = ffi.string(lib.bv_status_name(status)).decode() or None
+            code = None if code == REPLAYED else code  # the call does not tell
             assert got == code, f"{one}: got {got}, expected {code}"
 
     def push_many(self, sent: Sequence[Sent]) -> None:
@@ -170,6 +185,8 @@ class Driver:
         got: list[str | None] = [None] * len(run)
         for entry in reply["refused"]:
             got[entry["index"]] = entry["error"]["code"]
+        for index in reply["replayed"]:
+            got[index] = REPLAYED
         assert got == codes, [(g, c, r) for g, c, r in zip(got, codes, run, strict=True) if g != c]
         assert reply["accepted"] == codes.count(None)
 
@@ -181,7 +198,8 @@ class Driver:
         )
         codes = self._expect(sent)
         accepted, refused = push_frames(self.engine, frames)
-        assert (accepted, refused) == (codes.count(None), len(codes) - codes.count(None))
+        taken = codes.count(None) + codes.count(REPLAYED)
+        assert (accepted, refused) == (taken, len(codes) - taken)
 
     def restart(self) -> None:
         before = self.engine.digest()
@@ -190,6 +208,15 @@ class Driver:
         self.seen = self.logged
         assert self.engine.digest() == before, "recovery changed the state"
         tally.COUNTS["restarts"] += 1
+
+    def snapshot(self) -> None:
+        """The next restart begins from here."""
+        ffi, lib = self.engine._ffi, self.engine._lib
+        error = ffi.new("bv_error *")
+        self.ask()
+        status = lib.bv_engine_snapshot(self.engine._require(), ffi.NULL, error)
+        assert status == 0, ffi.string(error.message)
+        tally.COUNTS["snapshots"] += 1
 
     # ---- reads ------------------------------------------------------------------------------
 
@@ -248,8 +275,9 @@ def compare(
 ) -> None:
     found = model.tables[table]
     feature = found.features[name]
-    arrivals = next(found.entities[e] for e in found.address(key) if found.entities.get(e))
-    if not feature.agrees(arrivals, max(model.latest, now), got, want):
+    query = max(model.latest, now)
+    arrivals = next(a for e in found.address(key) if (a := found.alive(e, query)) is not None)
+    if not feature.agrees(arrivals, query, got, want):
         raise AssertionError(
             f"{table}.{name} of {key!r}: got {got!r}, expected {want!r}; {feature}"
         )

@@ -29,11 +29,14 @@ CLOCKS = st.tuples(
 )
 CHANGES = st.tuples(st.just("evolve"), SEEDS)
 RESTARTS = st.tuples(st.just("restart"))
+SNAPSHOTS = st.tuples(st.just("snapshot"))
 STEPS = st.lists(
     st.one_of(PUSHES, PUSHES, PUSHES, READS, CLOCKS, CLOCKS, CHANGES), min_size=6, max_size=16
 )
 STEPS_ON_DISK = st.lists(
-    st.one_of(PUSHES, PUSHES, PUSHES, READS, CLOCKS, CHANGES, RESTARTS), min_size=6, max_size=14
+    st.one_of(PUSHES, PUSHES, PUSHES, READS, CLOCKS, CHANGES, RESTARTS, SNAPSHOTS),
+    min_size=6,
+    max_size=14,
 )
 SHAPES = st.tuples(st.integers(1, 4), st.integers(0, 3), st.integers(1, 8))
 
@@ -74,6 +77,8 @@ def play(driver: Driver, world_seed: int, shape: tuple[int, int, int], steps: li
         elif step[0] == "evolve":
             driver.register(worlds.evolved(random.Random(step[1]), driver.nodes))
             event("evolved")
+        elif step[0] == "snapshot":
+            driver.snapshot()
         else:
             driver.restart()
     driver.check(chance)

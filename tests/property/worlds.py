@@ -22,6 +22,7 @@ WINDOWS = (
 OPERATORS = catalog.FAMILIES["basic"]
 # A sample hangs on the seeds of the log, so two engines draw two samples: see test_families.
 BEYOND = [op for ops in catalog.FAMILIES.values() for op in ops if op != "reservoir_sample"]
+SHORT_TIMES = (1, 10, 63, 64, 1000, 5000, 60_000, 3_600_000)
 KEYS = ("", "u1", "u2", "u3", "a|b", "a", "b", "|", "a%7Cb", "%7c", "é", "12", "true", "k" * 40)
 HOSTILE = (
     "", " ", "\\", '"', "'", "\t", "\n\r", "null", "é", "\u2028", "\ufeff", "\ufffd", "😀",
@@ -49,11 +50,18 @@ def source(chance: random.Random, name: str) -> Node:
     fields = {f"f{i}": chance.choice(TYPES[:4] if i < 3 else TYPES) for i in range(count)}
     fields["key"] = chance.choice(("str", "str", "i64", "bool", "json"))
     optional = [n for n in fields if chance.random() < 0.35]
-    return {
+    node = {
         "kind": "event",
         "name": name,
         "schema": {"fields": fields, "optional_fields": optional},
     }
+    if chance.random() < 0.4:
+        node["cold_after_ms"] = chance.choice(SHORT_TIMES)
+    if chance.random() < 0.4:
+        node["dedupe_key"] = chance.choice(sorted(fields))
+        if chance.random() < 0.8:
+            node["dedupe_window_ms"] = chance.choice(SHORT_TIMES)
+    return node
 
 
 def _filter(chance: random.Random, schema: Schema) -> Node:
@@ -229,7 +237,7 @@ def evolved(chance: random.Random, nodes: Sequence[Node]) -> list[Node]:
     sources = [node for node in found if node["kind"] == "event"]
     tables = [node for node in found if node["kind"] == "derivation"]
     by_name = {node["name"]: node for node in sources}
-    for what in chance.sample(("feature", "feature", "field", "table", "source"), 2):
+    for what in chance.sample(("feature", "feature", "field", "table", "source", "setting"), 2):
         if what == "feature":
             chosen = chance.choice(tables)
             group = chosen["ops"][-1]
@@ -243,6 +251,14 @@ def evolved(chance: random.Random, nodes: Sequence[Node]) -> list[Node]:
             fields[name] = chance.choice(TYPES)
             if chance.random() < 0.7:
                 chosen["schema"]["optional_fields"].append(name)
+        elif what == "setting":
+            chosen = chance.choice(sources)
+            if chance.random() < 0.2:
+                chosen.pop("cold_after_ms", None)
+            else:
+                chosen["cold_after_ms"] = chance.choice(SHORT_TIMES)
+            if "dedupe_key" in chosen:
+                chosen["dedupe_window_ms"] = chance.choice(SHORT_TIMES)
         elif what == "table":
             name = f"T{len(tables)}"
             tables.append(table(chance, name, chance.choice(sources), 2, 4))
