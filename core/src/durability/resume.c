@@ -103,6 +103,7 @@ resume(struct wal *wal)
     BV_ASSERT(last_lsn >= atomic_load(&wal->written_lsn));
     BV_ASSERT(last_lsn >= atomic_load(&wal->durable_lsn));
     atomic_store(&wal->can_resume, false);
+    wal_sync_drop(wal); /* it is the old segment's; what it says counts no more */
     wal->last_registry_version = wal->resume_registry_version;
     CRASH_POINT("resume.before_segment");
     if (wal_segment_next(wal, wal->resume_lsn, &failure) != BV_OK) {

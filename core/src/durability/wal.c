@@ -452,16 +452,15 @@ wal_allocate(struct wal *wal, struct bv_error *err)
     return BV_OK;
 }
 
-/* The thread takes no signals: they are the main thread's. */
-static enum bv_status
-wal_start_thread(struct wal *wal, struct bv_error *err)
+enum bv_status
+wal_start_thread(pthread_t *out, void *(*run)(void *), struct wal *wal, struct bv_error *err)
 {
     sigset_t all;
     sigset_t before;
 
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    int failure = pthread_create(&wal->thread, NULL, wal_writer_run, wal);
+    int failure = pthread_create(out, NULL, run, wal);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (failure != 0) {
         return bv_error_set(err, BV_IO, "cannot start the log writer's thread: error %d", failure);
@@ -475,6 +474,7 @@ wal_destroy(struct wal *wal)
     if (wal == NULL) {
         return;
     }
+    wal_sync_close(wal); /* before its descriptor */
     segment_close(&wal->segment);
     os_event_close(wal->event_fd);
     free(wal->mark_page);
@@ -517,7 +517,11 @@ wal_open(struct wal **out, struct wal_directory *directory, const struct wal_opt
     }
     uint64_t no_deadline = 0;
     wal_space_look(wal, clock_monotonic_ns(), &no_deadline);
-    status = wal_start_thread(wal, err);
+    status = wal_sync_open(wal, err);
+    if (status != BV_OK) {
+        goto done;
+    }
+    status = wal_start_thread(&wal->thread, wal_writer_run, wal, err);
     if (status != BV_OK) {
         goto done;
     }

@@ -9,8 +9,8 @@
 #include "durability/wal.h"
 
 /* The log's two halves: wal.c is the producer's, wal_writer.c, resume.c and space.c the writer
- * thread's; retention.c runs beside both on a third. Each field below says who writes it. Positions
- * count bytes since the start and never wrap (2^64 bytes). */
+ * thread's; retention.c runs beside both on a third, policy os has sync.c on a fourth. Each field
+ * below says who writes it. Positions count bytes since the start and never wrap (2^64 bytes). */
 
 #define WAL_SPARES_MAX    2u /* covered segments that wait to be used again */
 #define WAL_FAILURES_KEPT 8u /* texts of failures, so that a reader's stays as it is */
@@ -31,6 +31,22 @@ struct wal_group {
 struct wal_spare {
     uint64_t size;           /* written before `number`, read before it is 0 again */
     _Atomic uint64_t number; /* 0: the place is free; release on both sides */
+};
+
+enum wal_sync_state { WAL_SYNC_IDLE, WAL_SYNC_ORDERED, WAL_SYNC_DONE };
+
+/* An order to the sync thread (sync.c). `state` says whose the plain fields are. */
+struct wal_sync {
+    pthread_t thread;
+    bool has_thread;
+    _Atomic bool stopping;  /* release; with the bell */
+    _Atomic uint32_t bell;  /* changed before each wake of the sync thread */
+    _Atomic uint32_t state; /* enum wal_sync_state; release */
+    struct segment segment; /* as it was when the order was given */
+    uint64_t lsn;           /* everything up to here was written before */
+    uint64_t took_ns;
+    enum bv_status status;
+    struct bv_error failure;
 };
 
 struct wal {
@@ -101,8 +117,9 @@ struct wal {
     uint64_t last_lsn;       /* written */
     uint64_t last_time_ms;
     uint32_t last_registry_version;
-    uint64_t unsynced_bytes;
+    uint64_t unsynced_bytes; /* written since the last sync began */
     uint64_t unsynced_since_ns;
+    struct wal_sync sync; /* policy os */
     uint64_t last_group_ns;
     bool is_disk_full; /* preparing space found none: not tried again in this segment */
     uint8_t *mark_page;
@@ -129,6 +146,23 @@ void *wal_writer_run(void *wal);
 void wal_ring_the_bell(struct wal *wal);
 /* Tells whoever sleeps on one of the LSNs. */
 void wal_announce(struct wal *wal);
+
+/* The writer: everything up to lsn is synced. */
+void wal_publish_durable(struct wal *wal, uint64_t lsn);
+/* A thread that takes no signals: they are the main thread's. */
+enum bv_status wal_start_thread(pthread_t *out, void *(*run)(void *), struct wal *wal,
+                                struct bv_error *err);
+
+/* sync.c, the writer's; nothing is ever under way under policy always. */
+enum bv_status wal_sync_open(struct wal *wal, struct bv_error *err);
+void wal_sync_close(struct wal *wal);
+bool wal_sync_is_under_way(const struct wal *wal);
+/* Syncs what was written, from now on beside the writes. */
+void wal_sync_order(struct wal *wal);
+/* If the order is done (`waits`: when it is), moves the durable LSN, or returns what failed. */
+enum bv_status wal_sync_take(struct wal *wal, bool waits, struct bv_error *err);
+/* Waits for the order and forgets how it ended. */
+void wal_sync_drop(struct wal *wal);
 
 /* resume.c, the writer's: nothing is written or acked from here on, until wal_resume. */
 void wal_fail(struct wal *wal, const struct bv_error *failure);

@@ -50,22 +50,26 @@ wal_announce(struct wal *wal)
     }
 }
 
-static void
-publish_durable(struct wal *wal)
+void
+wal_publish_durable(struct wal *wal, uint64_t lsn)
 {
-    BV_ASSERT(wal->unsynced_bytes == 0);
     BV_ASSERT(!wal_failed(wal));
-    BV_ASSERT(wal->last_lsn == atomic_load_explicit(&wal->written_lsn, memory_order_relaxed));
-    atomic_store(&wal->durable_lsn, wal->last_lsn);
+    BV_ASSERT(lsn <= atomic_load_explicit(&wal->written_lsn, memory_order_relaxed));
+    BV_ASSERT(lsn >= atomic_load_explicit(&wal->durable_lsn, memory_order_relaxed));
+    atomic_store(&wal->durable_lsn, lsn);
 }
 
-/* Everything written so far becomes durable. */
+/* Everything written so far becomes durable, before this returns. */
 static enum bv_status
 sync_now(struct wal *wal, struct bv_error *err)
 {
-    uint64_t from_ns = clock_monotonic_ns();
-    enum bv_status status = segment_sync(&wal->segment, err);
+    enum bv_status status = wal_sync_take(wal, true, err);
 
+    if (status != BV_OK || wal->unsynced_bytes == 0) {
+        return status;
+    }
+    uint64_t from_ns = clock_monotonic_ns();
+    status = segment_sync(&wal->segment, err);
     if (status != BV_OK) {
         return status;
     }
@@ -73,7 +77,7 @@ sync_now(struct wal *wal, struct bv_error *err)
     histogram_add(&wal->sync_times, clock_monotonic_ns() - from_ns);
     wal_count(&wal->syncs, 1);
     wal->unsynced_bytes = 0;
-    publish_durable(wal);
+    wal_publish_durable(wal, wal->last_lsn);
     return BV_OK;
 }
 
@@ -121,15 +125,12 @@ rotate_if_full(struct wal *wal, uint64_t size, uint64_t first_lsn, struct bv_err
         wal->segment.position == SEGMENT_PAGE_SIZE) {
         return BV_OK;
     }
-    if (wal->unsynced_bytes > 0) {
-        enum bv_status status = sync_now(wal, err);
-        if (status != BV_OK) {
-            return status;
-        }
+    enum bv_status status = sync_now(wal, err);
+    if (status != BV_OK) {
+        return status;
     }
     /* The zeros behind the last group are of no use to anybody now. */
-    enum bv_status status =
-        os_truncate(wal->os, wal->segment.fd, wal->segment.path, wal->segment.position, err);
+    status = os_truncate(wal->os, wal->segment.fd, wal->segment.path, wal->segment.position, err);
     if (status != BV_OK) {
         return status;
     }
@@ -175,6 +176,13 @@ write_marked(struct wal *wal, uint8_t *page, const struct record_header *header,
     return BV_OK;
 }
 
+/* Nothing that was written waits for a sync. */
+static bool
+is_synced(const struct wal *wal)
+{
+    return wal->unsynced_bytes == 0 && !wal_sync_is_under_way(wal);
+}
+
 /* A group of one page with nothing but its mark. */
 static enum bv_status
 write_mark(struct wal *wal, uint16_t flags, struct bv_error *err)
@@ -187,7 +195,7 @@ write_mark(struct wal *wal, uint16_t flags, struct bv_error *err)
     };
     struct iovec part = {wal->mark_page, SEGMENT_PAGE_SIZE};
 
-    BV_ASSERT(wal->unsynced_bytes == 0);
+    BV_ASSERT(is_synced(wal));
     memset(wal->mark_page, 0, SEGMENT_PAGE_SIZE);
     enum bv_status status =
         write_marked(wal, wal->mark_page, &header, &part, 1, SEGMENT_PAGE_SIZE, true, err);
@@ -255,9 +263,16 @@ take_group(struct wal *wal, uint64_t to)
     }
     atomic_store(&wal->written_lsn, wal->last_lsn);
     if (wal->is_always) {
-        publish_durable(wal);
+        wal_publish_durable(wal, wal->last_lsn);
     }
     wal_announce(wal);
+}
+
+/* Half of what may be lost: the other half gathers while this one is synced. */
+static bool
+half_is_full(const struct wal *wal)
+{
+    return wal->sync_bytes != 0 && wal->unsynced_bytes >= wal->sync_bytes / 2;
 }
 
 static bool
@@ -266,8 +281,7 @@ sync_is_due(const struct wal *wal, uint64_t now_ns)
     if (wal->unsynced_bytes == 0) {
         return false;
     }
-    return (wal->sync_bytes != 0 && wal->unsynced_bytes >= wal->sync_bytes) ||
-           now_ns - wal->unsynced_since_ns >= wal->sync_interval_ns ||
+    return half_is_full(wal) || now_ns - wal->unsynced_since_ns >= wal->sync_interval_ns ||
            atomic_load_explicit(&wal->sync_wanted, memory_order_acquire) >
                atomic_load_explicit(&wal->durable_lsn, memory_order_relaxed);
 }
@@ -305,23 +319,43 @@ prepare_if_low(struct wal *wal, bool is_idle, bool *has_worked, struct bv_error 
     return segment_prepare(&wal->segment, target, PREPARE_SLICE, &wal->is_disk_full, err);
 }
 
+/* Policy os: syncs are ordered in time and taken when done. */
+static enum bv_status
+keep_synced(struct wal *wal, uint64_t now_ns, uint64_t *deadline_ns, struct bv_error *err)
+{
+    enum bv_status status = wal_sync_take(wal, false, err);
+
+    if (status != BV_OK || wal->unsynced_bytes == 0) {
+        return status;
+    }
+    if (!sync_is_due(wal, now_ns)) {
+        *deadline_ns = wal->unsynced_since_ns + wal->sync_interval_ns;
+        return BV_OK;
+    }
+    if (wal_sync_is_under_way(wal)) {
+        if (!half_is_full(wal)) {
+            return BV_OK; /* the bell rings when it is done */
+        }
+        status = wal_sync_take(wal, true, err);
+        if (status != BV_OK) {
+            return status;
+        }
+    }
+    wal_sync_order(wal);
+    return BV_OK;
+}
+
 /* What falls due between groups. *deadline_ns: when to look again if nothing is handed over. */
 static enum bv_status
 do_duties(struct wal *wal, bool is_idle, uint64_t *deadline_ns, struct bv_error *err)
 {
     uint64_t now_ns = clock_monotonic_ns();
     bool has_worked = false;
-    enum bv_status status = BV_OK;
 
     *deadline_ns = OS_WAIT_FOREVER;
-    if (sync_is_due(wal, now_ns)) {
-        status = sync_now(wal, err);
-        if (status != BV_OK) {
-            return status;
-        }
-        wal_announce(wal);
-    } else if (wal->unsynced_bytes > 0) {
-        *deadline_ns = wal->unsynced_since_ns + wal->sync_interval_ns;
+    enum bv_status status = keep_synced(wal, now_ns, deadline_ns, err);
+    if (status != BV_OK) {
+        return status;
     }
     status = prepare_if_low(wal, is_idle, &has_worked, err);
     wal_space_look(wal, now_ns, deadline_ns);
@@ -332,7 +366,7 @@ do_duties(struct wal *wal, bool is_idle, uint64_t *deadline_ns, struct bv_error 
         *deadline_ns = 0; /* look for a group first, then go on */
         return BV_OK;
     }
-    if (wal->unsynced_bytes == 0 && wal->marked_lsn < wal->last_lsn) {
+    if (is_synced(wal) && wal->marked_lsn < wal->last_lsn) {
         uint64_t due_ns = wal->last_group_ns + wal->mark_delay_ns;
         if (now_ns >= due_ns) {
             return write_mark(wal, 0, err);
@@ -347,14 +381,11 @@ static void
 finish(struct wal *wal)
 {
     struct bv_error failure = {0};
-    enum bv_status status = BV_OK;
 
     if (wal_failed(wal)) {
         return;
     }
-    if (wal->unsynced_bytes > 0) {
-        status = sync_now(wal, &failure);
-    }
+    enum bv_status status = sync_now(wal, &failure);
     if (status == BV_OK) {
         status = write_mark(wal, RECORD_FLAG_CLEAN_STOP, &failure);
     }

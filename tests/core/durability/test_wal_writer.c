@@ -89,7 +89,7 @@ test_policy_os_syncs_after_its_bytes_and_its_interval(void **state)
     fixture_init(&f, NULL);
     f.options.policy = BV_POLICY_OS;
     f.options.sync_interval_ms = 1000000;
-    f.options.sync_bytes = 3 * 4096;
+    f.options.sync_bytes = 6 * 4096; /* begins when half of it is written */
     assert_int_equal(fixture_open(&f), BV_OK);
     for (int i = 0; i < 3; i++) {
         assert_int_equal(wal_durable_lsn(f.wal), 0);
