@@ -76,7 +76,9 @@ fixture_send(struct fixture *f, struct request request)
         snprintf(f->reply, 160, "ack %llu", (unsigned long long)f->response.lsn);
     } else {
         f->reply = malloc(f->response.body.size + 1);
-        memcpy(f->reply, f->response.body.data, f->response.body.size);
+        if (f->response.body.size != 0) {
+            memcpy(f->reply, f->response.body.data, f->response.body.size);
+        }
         f->reply[f->response.body.size] = '\0';
     }
     engine_tick_end(f->engine);
