@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import random
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -287,6 +288,79 @@ def test_messagepack_reads_are_the_same_bytes(pair: Pair) -> None:
     pair.frame(0x21, b'{"feature":"count","keys":["ann","bob"]}')
     pair.frame(0x22, b'{"features":["count","per_note"],"keys":["ann","ann|x"]}')
     pair.frame(0x21, b'{"feature":"zz","keys":["ann"]}')
+
+
+BOUNDED = [
+    {**EVENT, "cold_after_ms": 600},
+    {
+        "kind": "event",
+        "name": "Pay",
+        "schema": {"fields": {"user": "str", "id": "str", "n": "i64"}, "optional_fields": ["id"]},
+        "dedupe_key": "id",
+        "dedupe_window_ms": 600,
+    },
+    *NODES[1:4],
+    {**table("Paid", ["user"], {"paid": feature("sum", "n")}), "upstreams": ["Pay"]},
+]
+
+
+def test_repeated_events_answer_the_same(pair: Pair) -> None:
+    def push(**body: Any) -> None:
+        pair.post("/push", {"event": "Pay", "data": body})
+        pair.post("/push/Pay", body)
+        pair.frame(0x10, json.dumps({"event": "Pay", "body": body}).encode())
+
+    pair.post("/register", {"nodes": BOUNDED}, kind="<register>")
+    push(user="ann", id="1", n=1)
+    push(user="bob", id="1", n=2)  # whatever else it says
+    push(user="ann", id="1")  # not valid: refused all the same
+    push(user="ann", id="", n=3)
+    push(user="ann", n=10)  # without a key each one counts
+    for server in pair.servers:
+        first, again = (
+            server.post("/push/Pay", {"user": "u", "id": "x", "n": 1}) for _ in range(2)
+        )
+        assert first[:2] == again[:2]
+        assert again[2]["x-beava-idempotent-replay"] == "1"
+        assert "x-beava-idempotent-replay" not in first[2]
+    assert pair.post("/get", {"table": "Paid", "key": "ann"}) == {"paid": 34.0}
+    assert pair.post("/get", {"table": "Paid", "key": "bob"}) == {}
+    time.sleep(0.7)
+    push(user="bob", id="1", n=5)  # the window is over
+    assert pair.post("/get", {"table": "Paid", "key": "bob"}) == {"paid": 5.0}
+
+
+def test_entities_that_were_idle_begin_afresh_on_both(pair: Pair) -> None:
+    """A9 of server.md; what reads say before the next event differs (V57)."""
+    pair.post("/register", {"nodes": BOUNDED}, kind="<register>")
+
+    def push(user: str, note: str) -> None:
+        pair.post("/push/Tx", {**GOOD, "user": user, "note": note})
+
+    def read() -> None:
+        for user in ("ann", "bob"):
+            pair.post("/get", {"table": "Users", "key": user})
+            pair.post("/get", {"table": "Pairs", "key": f"1|{user}"})
+            for note in ("x", "y"):
+                pair.post("/get", {"table": "Notes", "key": f"{user}|{note}"})
+
+    for note in ("x", "x", "y"):
+        push("ann", note)
+    push("bob", "x")
+    push("bob", "y")
+    read()
+    time.sleep(0.35)
+    push("bob", "x")  # keeps bob, and not what he noted as y
+    read()
+    time.sleep(0.35)
+    for user in ("ann", "bob"):
+        for note in ("x", "y"):
+            push(user, note)
+    read()
+    per_user = {"table": "Users", "key": "ann", "features": ["count"]}
+    assert pair.post("/get", per_user) == {"count": 2}
+    assert pair.post("/get", {"table": "Notes", "key": "bob|x"}) == {"per_note": 3}
+    assert pair.post("/get", {"table": "Notes", "key": "bob|y"}) == {"per_note": 1}
 
 
 def test_registrations_answer_the_same(pair: Pair) -> None:
