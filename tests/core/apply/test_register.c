@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Declarations in force: what keeps its state and what does not, and reset. live.c behind them. */
-#include "apply_fixture.h"
+#include "os/fault.h"
+#include "place_fixture.h"
 
 #define MORE_USERS                                                                                 \
     FIXTURE_TABLE(                                                                                 \
@@ -207,6 +208,39 @@ test_reset_is_refused_outside_test_mode(void **state)
     fixture_close(&f);
 }
 
+static void
+test_a_disk_without_room_refuses_declarations_and_events_until_there_is_some(void **state)
+{
+    static struct os_fault fault;
+    struct place place;
+    struct fixture f;
+
+    os_fault_init(&fault, os_posix());
+    place_make(&place, BV_POLICY_ALWAYS);
+    place.options.os = &fault.os;
+    place.options.min_free_bytes = 1000;
+    place.options.look_ms = 2;
+    os_fault_set(&fault, OS_CALL_FS_FREE, (struct os_fault_rule){1, 0, 0, 999});
+    fixture_open(&f, &place.options);
+    fixture_request(&f, REQUEST_REGISTER, FIXTURE_NODES);
+    assert_int_equal(f.response.status, BV_WAL_UNAVAILABLE);
+    assert_non_null(strstr(f.reply, "min_free_bytes"));
+    assert_int_equal(engine_registry_version(f.engine), 0);
+    assert_int_equal(engine_readiness(f.engine), ENGINE_NO_SPACE);
+    assert_false(engine_failed(f.engine));
+
+    os_fault_set(&fault, OS_CALL_FS_FREE, (struct os_fault_rule){1, 0, 0, 1000});
+    while (engine_readiness(f.engine) != ENGINE_READY) {
+        usleep(1000);
+    }
+    fixture_register(&f, FIXTURE_NODES);
+    fixture_push(&f, "Tx", "{\"user\":\"u\",\"shop\":\"s\",\"amount\":1.5}");
+    assert_int_equal(f.response.kind, RESPONSE_ACK);
+    place_reopen(&place, &f);
+    fixture_close(&f);
+    place_remove(&place);
+}
+
 int
 main(void)
 {
@@ -218,6 +252,8 @@ main(void)
         cmocka_unit_test(test_a_renamed_table_and_a_new_one_of_its_old_name_are_two),
         cmocka_unit_test(test_reset_forgets_everything_and_raises_the_version),
         cmocka_unit_test(test_reset_is_refused_outside_test_mode),
+        cmocka_unit_test(
+            test_a_disk_without_room_refuses_declarations_and_events_until_there_is_some),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
