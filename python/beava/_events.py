@@ -273,8 +273,13 @@ def event(cls_or_fn: Any = None, /, **kwargs: Any) -> Any:
     Args:
         cls_or_fn: A class whose annotations are the fields; or a function whose one parameter is
             annotated with an event, and which returns a chain on it.
-        **kwargs: For classes: `keep_events_for`, `cold_after` (1 s to 365 d), `dedupe_key` (a
-            field) and `dedupe_window`, durations such as "24h".
+        **kwargs: For classes, durations such as "24h":
+            `dedupe_key` (a field) and `dedupe_window`: an event whose key was accepted within the
+            window before is not counted again; `push` answers it with the first one's `ack_lsn`
+            and `idempotent_replay` true. The key keeps its type, and None is no key.
+            `cold_after` (1 s to 365 d): an entity without an event for longer than that reads as
+            if it had never been there, and begins afresh.
+            `keep_events_for`: how long the log of these events is kept as history.
 
     Raises:
         TypeError: The declaration is wrong.

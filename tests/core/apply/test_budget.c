@@ -346,9 +346,9 @@ test_an_eviction_that_does_not_fit_is_corrupt(void **state)
     open_world(&f, 0, false, NODES);
     const uint32_t id = table_id(live_find_table(&f.engine->live, slice_text("Users"))->table);
 
-    assert_int_equal(replay(&f, 5, id, 0, NULL, 0), BV_OK);
-    assert_int_equal(replay(&f, 5, id, 1, NULL, 0), BV_CORRUPT);
-    assert_int_equal(replay(&f, 5, 77, 0, NULL, 0), BV_CORRUPT);
+    assert_int_equal(replay(&f, 5, id, 0, "", 0), BV_OK);
+    assert_int_equal(replay(&f, 5, id, 1, "", 0), BV_CORRUPT);
+    assert_int_equal(replay(&f, 5, 77, 0, "", 0), BV_CORRUPT);
     assert_int_equal(replay(&f, 5, id, 0, cut, sizeof cut), BV_CORRUPT);
     assert_int_equal(replay(&f, 5, id, 0, odd, sizeof odd), BV_CORRUPT);
     assert_int_equal(budget_replay_evict(f.engine, 5, slice_of("1234567", 7), &err), BV_CORRUPT);
