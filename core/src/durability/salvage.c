@@ -368,7 +368,8 @@ salvage_log(struct salvage *salvage, uint64_t highest_image_lsn, struct bv_error
     struct survey_result log = {0};
     const char *from = salvage->options->from.wal;
     enum bv_status status =
-        from[0] == '\0' ? BV_OK : survey_log(&log, salvage->os, from, &sink, err);
+        from[0] == '\0' ? BV_OK
+                        : survey_log(&log, salvage->os, from, salvage->next_lsn - 1, &sink, err);
 
     salvage->result->torn_bytes = log.torn_bytes;
     if (status == BV_OK && salvage->next_lsn <= highest_image_lsn) {

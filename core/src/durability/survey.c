@@ -33,7 +33,10 @@ struct survey {
     uint64_t *numbers;
     size_t number_count;
     struct scan scan;
-    uint64_t number;           /* of the segment at hand */
+    uint64_t after_lsn;
+    uint64_t number; /* of the segment at hand */
+    /* Where the next segment begins; 0: there is none, UINT64_MAX: its header does not check. */
+    uint64_t next_first_lsn;
     bool is_last;              /* no segment follows it */
     bool is_lost;              /* nothing was found in the segment before */
     uint64_t lsn;              /* the next one expected; 0: any */
@@ -182,18 +185,29 @@ step_over_record(bool *stepped, struct survey *survey, uint64_t *offset, struct 
     return status;
 }
 
-/* Something valid stands behind `offset`, so what is wrong there is damage and not a torn tail. */
-static enum bv_status
-is_followed(bool *followed, struct survey *survey, uint64_t offset, struct bv_error *err)
+static uint64_t
+held_by_snapshot(const struct survey *survey, uint64_t lsn)
 {
-    struct scan_rest rest;
+    return lsn > survey->after_lsn ? lsn : survey->after_lsn;
+}
 
-    *followed = true;
-    if (!survey->is_last) {
-        return BV_OK;
+/* Whether what is wrong at `offset` is damage and not the end: a mark behind it names an LSN above
+ * `kept` as durable, or the next segment shows that one was. */
+static enum bv_status
+is_followed(bool *followed, struct survey *survey, uint64_t offset, uint64_t kept,
+            struct bv_error *err)
+{
+    enum bv_status status = BV_OK;
+
+    *followed = survey->next_first_lsn > held_by_snapshot(survey, kept) + 1;
+    for (uint64_t at = page_up(offset);
+         status == BV_OK && !*followed && at < survey->scan.file_size; at += SEGMENT_PAGE_SIZE) {
+        struct record_mark mark;
+        bool has_mark = false;
+
+        status = scan_mark(&has_mark, &mark, &survey->scan, at, err);
+        *followed = has_mark && mark.durable_lsn > kept;
     }
-    enum bv_status status = scan_rest(&rest, &survey->scan, page_up(offset), err);
-    *followed = rest.has_mark;
     return status;
 }
 
@@ -239,7 +253,7 @@ survey_group(struct survey *survey, uint64_t *offset, struct bv_error *err)
         if (*offset % SEGMENT_PAGE_SIZE == 0) {
             return BV_OK; /* the next group's business, unless nothing is there to take it up */
         }
-        status = is_followed(&flag, survey, *offset, err);
+        status = is_followed(&flag, survey, *offset, survey->lsn - 1, err);
         if (status == BV_OK && flag) {
             status = step_over_record(&flag, survey, offset, err);
         }
@@ -249,14 +263,27 @@ survey_group(struct survey *survey, uint64_t *offset, struct bv_error *err)
     }
 }
 
-/* No group begins at `offset`. *resume is the mark where the log goes on, 0 when this segment holds
- * no more. */
+/* The segment ends here, in bytes that its successor, or that there is none, explains. */
+static void
+end_segment(struct survey *survey, uint64_t offset, uint64_t end)
+{
+    if (end > offset) {
+        survey->remains = (struct survey_finding){.kind = SURVEY_REMAINS,
+                                                  .segment = survey->number,
+                                                  .offset = offset,
+                                                  .bytes = end - offset};
+    }
+}
+
+/* The group that is wanted does not begin at `offset`. *resume is where to look for one again, 0
+ * when this segment holds no more. */
 static enum bv_status
 find_next_group(struct survey *survey, uint64_t offset, uint64_t *resume, struct bv_error *err)
 {
     struct scan_rest rest;
     bool is_old_use =
         (survey->scan.header.flags & SEGMENT_FLAG_RECYCLED) != 0 && offset % SEGMENT_PAGE_SIZE == 0;
+    bool followed = true;
     enum bv_status status = scan_rest(&rest, &survey->scan, offset, err);
 
     *resume = 0;
@@ -264,70 +291,72 @@ find_next_group(struct survey *survey, uint64_t offset, uint64_t *resume, struct
         return status;
     }
     if (!rest.has_mark) {
-        if (rest.nonzero_end > offset && !is_old_use) {
-            survey->remains = (struct survey_finding){.kind = SURVEY_REMAINS,
-                                                      .segment = survey->number,
-                                                      .offset = offset,
-                                                      .bytes = rest.nonzero_end - offset};
-        }
+        end_segment(survey, offset, is_old_use ? 0 : rest.nonzero_end);
         return BV_OK;
     }
-    *resume = rest.mark_offset;
     uint64_t next = rest.mark.header.first_lsn;
-    if (survey->lsn != 0 && next > survey->lsn) {
-        return open_gap(survey, next,
-                        (struct survey_finding){.segment = survey->number,
-                                                .offset = offset,
-                                                .bytes = rest.mark_offset - offset,
-                                                .text = "bytes do not check"},
-                        err);
+    uint64_t bytes = rest.mark_offset - offset;
+    *resume = rest.mark_offset;
+    if (survey->lsn == 0 || next == survey->lsn) {
+        return tell_here(survey, SURVEY_UNREADABLE, offset, bytes,
+                         "bytes do not check; no operation is missing", err);
     }
-    return tell_here(survey, SURVEY_UNREADABLE, offset, rest.mark_offset - offset,
-                     "bytes do not check; no operation is missing", err);
+    if (next < survey->lsn || next > survey->after_lsn + 1) {
+        uint64_t kept = held_by_snapshot(survey, survey->lsn - 1); /* as recovery does */
+        status = is_followed(&followed, survey, offset, kept, err);
+    }
+    if (status != BV_OK) {
+        return status;
+    }
+    if (!followed) {
+        *resume = 0;
+        end_segment(survey, offset, survey->scan.file_size);
+        return BV_OK;
+    }
+    if (next < survey->lsn) {
+        *resume += SEGMENT_PAGE_SIZE;
+        return tell_here(survey, SURVEY_BACKWARDS, rest.mark_offset, 0,
+                         "a group begins with an LSN that was there before", err);
+    }
+    return open_gap(survey, next,
+                    (struct survey_finding){.segment = survey->number,
+                                            .offset = offset,
+                                            .bytes = bytes,
+                                            .text = bytes == 0 ? "a group begins too late"
+                                                               : "bytes do not check"},
+                    err);
 }
 
 static enum bv_status
 survey_groups(struct survey *survey, struct bv_error *err)
 {
     uint64_t offset = SEGMENT_PAGE_SIZE;
+    enum bv_status status = BV_OK;
 
-    for (;;) {
+    while (status == BV_OK && offset != 0) {
         struct record_mark mark = {0};
         bool has_mark = false;
-        enum bv_status status = BV_OK;
 
         if (offset % SEGMENT_PAGE_SIZE == 0) {
             status = scan_mark(&has_mark, &mark, &survey->scan, offset, err);
         }
-        uint64_t next = mark.header.first_lsn;
-        if (status == BV_OK && has_mark && survey->lsn == 0) {
-            survey->lsn = next;
-            survey->result->first_lsn = next;
+        if (status != BV_OK) {
+            break;
         }
-        if (status == BV_OK && has_mark && next < survey->lsn) {
-            status = tell_here(survey, SURVEY_BACKWARDS, offset, 0,
-                               "a group begins with an LSN that was there before", err);
-            offset += SEGMENT_PAGE_SIZE;
-        } else if (status == BV_OK && has_mark) {
-            if (next > survey->lsn) {
-                status = open_gap(survey, next,
-                                  (struct survey_finding){.segment = survey->number,
-                                                          .offset = offset,
-                                                          .text = "a group begins too late"},
-                                  err);
-            }
-            survey->result->was_clean_stop =
-                status == BV_OK && (mark.header.flags & RECORD_FLAG_CLEAN_STOP) != 0;
-            status = status == BV_OK ? survey_group(survey, &offset, err) : status;
-        } else if (status == BV_OK) {
-            uint64_t resume;
+        if (has_mark && survey->lsn == 0) {
+            survey->lsn = mark.header.first_lsn;
+            survey->result->first_lsn = survey->lsn;
+        }
+        if (has_mark && mark.header.first_lsn == survey->lsn) {
+            survey->result->was_clean_stop = (mark.header.flags & RECORD_FLAG_CLEAN_STOP) != 0;
+            status = survey_group(survey, &offset, err);
+        } else {
+            uint64_t resume = 0;
             status = find_next_group(survey, offset, &resume, err);
             offset = resume;
         }
-        if (status != BV_OK || offset == 0) {
-            return status;
-        }
     }
+    return status;
 }
 
 /* ---- segments ---- */
@@ -453,6 +482,37 @@ read_header(bool *is_usable, struct survey *survey, bool is_next_number, struct 
 }
 
 static enum bv_status
+peek_next(struct survey *survey, size_t index, struct bv_error *err)
+{
+    char name[SEGMENT_NAME_SIZE];
+    char path[OS_PATH_MAX];
+    struct segment_header header;
+    struct slice page;
+    struct scan scan;
+
+    survey->next_first_lsn = 0;
+    if (survey->is_last) {
+        return BV_OK;
+    }
+    segment_name(name, survey->numbers[index + 1]);
+    enum bv_status status = os_path(path, survey->directory, name, err);
+    if (status != BV_OK) {
+        return status;
+    }
+    status = scan_open_read_only(&scan, survey->os, path, err);
+    if (status == BV_OK) {
+        status = scan_view(&page, &scan, 0, SEGMENT_PAGE_SIZE, err);
+    }
+    if (status == BV_OK && (scan.file_size > 0 || index + 2 < survey->number_count)) {
+        bool is_whole = segment_header_decode(&header, page, path, NULL) == BV_OK &&
+                        header.segment_number == survey->numbers[index + 1];
+        survey->next_first_lsn = is_whole ? header.first_lsn : UINT64_MAX;
+    }
+    scan_close(&scan);
+    return status;
+}
+
+static enum bv_status
 survey_segment(struct survey *survey, size_t index, struct bv_error *err)
 {
     char name[SEGMENT_NAME_SIZE];
@@ -471,7 +531,8 @@ survey_segment(struct survey *survey, size_t index, struct bv_error *err)
         goto done; /* an empty last file stands for none */
     }
     survey->result->segments++;
-    if (!is_next_number) {
+    status = peek_next(survey, index, err);
+    if (status == BV_OK && !is_next_number) {
         status = tell_here(survey, SURVEY_MISSING_SEGMENT, 0, 0,
                            "the segment before this one is missing", err);
     }
@@ -524,10 +585,11 @@ done:
 }
 
 enum bv_status
-survey_log(struct survey_result *out, struct os *os, const char *directory,
+survey_log(struct survey_result *out, struct os *os, const char *directory, uint64_t after_lsn,
            const struct survey_sink *sink, struct bv_error *err)
 {
-    struct survey survey = {.os = os, .directory = directory, .sink = sink, .result = out};
+    struct survey survey = {
+        .os = os, .directory = directory, .sink = sink, .result = out, .after_lsn = after_lsn};
 
     memset(out, 0, sizeof *out);
     survey.scan.fd = -1;

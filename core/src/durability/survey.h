@@ -68,9 +68,12 @@ struct survey_result {
     bool was_clean_stop;
 };
 
-/* BV_IO when a file cannot be read at all, BV_UNSUPPORTED_FORMAT for what a later version wrote;
+/* after_lsn: a snapshot holds everything up to it (0: there is none), so that what is missing below
+ * is no reason to stop; the records below it are told all the same.
+ *
+ * BV_IO when a file cannot be read at all, BV_UNSUPPORTED_FORMAT for what a later version wrote;
  * damage is not a failure of the survey. */
 enum bv_status survey_log(struct survey_result *out, struct os *os, const char *directory,
-                          const struct survey_sink *sink, struct bv_error *err);
+                          uint64_t after_lsn, const struct survey_sink *sink, struct bv_error *err);
 
 #endif

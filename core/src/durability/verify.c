@@ -197,6 +197,12 @@ on_finding(void *context, const struct survey_finding *found, struct bv_error *e
     struct verify_report *report = ((struct verification *)context)->report;
     struct verify_finding *finding = add_finding(report, is_damage(report, found));
 
+    if (found->kind == SURVEY_HEADER || found->kind == SURVEY_BACKWARDS) {
+        report->blocked_before = found->segment + 1;
+    } else if (found->kind == SURVEY_MISSING_SEGMENT) {
+        report->blocked_before = found->segment;
+    }
+
     if (finding != NULL) {
         finding->found = *found;
         if (found->segment != 0) {
@@ -226,9 +232,13 @@ on_record(void *context, const struct record_header *header, struct slice body,
           struct bv_error *err)
 {
     struct verification *verification = context;
+    struct verify_report *report = verification->report;
 
     if (header->first_lsn + header->count > verification->replay_after + 1) {
-        verification->report->replay_records++;
+        report->replay_records++;
+        if (header->first_lsn <= verification->replay_after) {
+            report->blocked_before = UINT64_MAX; /* the snapshot ends inside a record */
+        }
     }
     return BV_OK;
 }
@@ -245,6 +255,7 @@ check_format(struct verification *verification, const char *directory, const cha
         strcmp(found, wanted) == 0) {
         return;
     }
+    verification->report->blocked_before = UINT64_MAX;
     finding = add_finding(verification->report, true);
     if (finding != NULL) {
         finding->found = (struct survey_finding){
@@ -318,11 +329,46 @@ count_names(struct os *os, const char *directory, const char *inner, const char 
 
 /* ---- what a start would do ---- */
 
+/* Whether a walk that begins behind `lsn` begins behind what no walk can pass: it starts in the
+ * last segment that begins no later than lsn + 1. */
+static bool
+begins_behind(const struct verification *verification, uint64_t lsn)
+{
+    const struct verify_report *report = verification->report;
+    struct os_names names = {0};
+    bool found = report->blocked_before == 0;
+
+    if (found || lsn == 0 || os_list(&names, verification->os, report->paths.wal, NULL) != BV_OK) {
+        return found;
+    }
+    for (size_t i = 0; i < names.count && !found; i++) {
+        struct segment_header header;
+        uint64_t number;
+        char path[OS_PATH_MAX];
+        struct buf page;
+        bool exists = false;
+
+        if (!segment_name_parse(&number, names.names[i]) || number < report->blocked_before ||
+            os_path(path, report->paths.wal, names.names[i], NULL) != BV_OK) {
+            continue;
+        }
+        buf_init(&page);
+        found = os_read_file(&page, &exists, verification->os, path, SEGMENT_PAGE_SIZE, NULL) ==
+                    BV_OK &&
+                segment_header_decode(&header, buf_slice(&page), path, NULL) == BV_OK &&
+                header.segment_number == number && header.first_lsn <= lsn + 1;
+        buf_deinit(&page);
+    }
+    os_names_deinit(&names);
+    return found;
+}
+
 /* Whether the log goes on behind `lsn` without a gap, and reaches `highest`. It may end below
  * `lsn`: then the snapshot there is all there is. */
 static bool
-log_continues(const struct verify_report *report, uint64_t lsn, uint64_t highest)
+log_continues(const struct verification *verification, uint64_t lsn, uint64_t highest)
 {
+    const struct verify_report *report = verification->report;
     const struct survey_result *log = &report->log;
 
     for (size_t i = 0; i < report->range_count; i++) {
@@ -330,48 +376,52 @@ log_continues(const struct verify_report *report, uint64_t lsn, uint64_t highest
             return false;
         }
     }
-    return log->first_lsn <= lsn + 1 && (highest <= lsn || log->next_lsn > highest);
+    return log->first_lsn <= lsn + 1 && (highest <= lsn || log->next_lsn > highest) &&
+           begins_behind(verification, lsn);
 }
 
 /* Without a snapshot that reads. Nothing at all is a start too, unless there was something once. */
 static bool
-log_suffices(const struct verify_report *report)
+log_suffices(const struct verification *verification)
 {
+    const struct verify_report *report = verification->report;
+
     return (report->log.first_lsn != 0 || report->snapshot_count == 0) &&
-           log_continues(report, 0, 0);
+           log_continues(verification, 0, 0);
 }
 
 static bool
-snapshot_suffices(const struct verify_report *report, const struct verify_snapshot *snapshot)
+snapshot_suffices(const struct verification *verification, const struct verify_snapshot *snapshot)
 {
-    return log_continues(report, snapshot->start_lsn, snapshot->info.highest_image_lsn);
+    return log_continues(verification, snapshot->start_lsn, snapshot->info.highest_image_lsn);
 }
 
 /* A start takes the newest snapshot that reads and gives up if the log does not fit it: that it
  * would fit an older one may mean that it is an older copy. */
 static void
-judge(struct verify_report *report)
+judge(struct verification *verification)
 {
+    struct verify_report *report = verification->report;
     const struct verify_snapshot *newest = newest_sound(report);
 
     report->is_known = report->paths.wal[0] != '\0' &&
                        (report->paths.snapshots[0] != '\0' || report->log.first_lsn <= 1);
     if (newest == NULL) {
-        report->is_possible = log_suffices(report);
+        report->is_possible = log_suffices(verification);
         return;
     }
     report->from_snapshot = true;
     report->snapshot_lsn = newest->start_lsn;
-    report->is_possible = snapshot_suffices(report, newest);
+    report->is_possible = snapshot_suffices(verification, newest);
     for (size_t i = 0; i < report->snapshot_count; i++) {
         const struct verify_snapshot *other = &report->snapshots[i];
         if (other->is_sound && other != newest) {
-            report->has_fallback = snapshot_suffices(report, other);
+            report->has_fallback = snapshot_suffices(verification, other);
             report->fallback_lsn = other->start_lsn;
             return;
         }
     }
-    report->has_fallback = report->log.first_lsn == 1 && log_continues(report, 0, 0);
+    report->has_fallback = report->log.first_lsn == 1 && log_continues(verification, 0, 0);
 }
 
 static enum bv_status
@@ -399,13 +449,13 @@ verify_once(struct verify_report *report, struct os *os, struct bv_error *err)
     if (status == BV_OK && wal[0] != '\0') {
         const struct verify_snapshot *newest = newest_sound(report);
         verification.replay_after = newest == NULL ? 0 : newest->start_lsn;
-        status = survey_log(&report->log, os, wal, &sink, err);
+        status = survey_log(&report->log, os, wal, verification.replay_after, &sink, err);
         report->spares = count_names(os, wal, ".", "spare-");
         report->history = count_names(os, wal, "history", "segment-");
         report->quarantined = count_names(os, wal, "quarantine", "segment-");
     }
     if (status == BV_OK) {
-        judge(report);
+        judge(&verification);
     }
     return status;
 }

@@ -49,6 +49,7 @@ struct verify_report {
     uint64_t damages;
     struct survey_range *ranges; /* LSNs that no record holds */
     size_t range_count;
+    uint64_t blocked_before; /* no start can pass through segments below this number */
     /* What a start would do. Not known without the log, and without the snapshots only when the
      * log goes back to LSN 1. */
     bool is_known, is_possible;

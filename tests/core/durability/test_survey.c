@@ -65,7 +65,7 @@ look(struct told *told, struct memory_os *memory)
     const struct survey_sink sink = {see_record, see_range, see_finding, told};
 
     memset(told, 0, sizeof *told);
-    assert_int_equal(survey_log(&told->result, &memory->os, "/memory/wal", &sink, &told->error),
+    assert_int_equal(survey_log(&told->result, &memory->os, "/memory/wal", 0, &sink, &told->error),
                      BV_OK);
     assert_true(told->next_lsn == 0 || told->next_lsn == told->result.next_lsn);
 }
@@ -340,7 +340,7 @@ test_what_a_later_version_wrote_is_refused_as_such(void **state)
     uint8_t *record = file->data + 4096 + RECORD_MARK_SIZE;
     store_le16(record + 28, 99);
     store_le32(record + 4, crc32c(0, record + 8, load_le32(record) - 8));
-    assert_int_equal(survey_log(&result, &memory.os, "/memory/wal", &sink, &err),
+    assert_int_equal(survey_log(&result, &memory.os, "/memory/wal", 0, &sink, &err),
                      BV_UNSUPPORTED_FORMAT);
     assert_non_null(strstr(err.message, "type 99"));
     memory_os_deinit(&memory);

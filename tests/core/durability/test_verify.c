@@ -183,7 +183,7 @@ test_another_format_is_damage(void **state)
     assert_string_equal(report.findings[0].file, "FORMAT");
     verify_report_deinit(&report);
     memory_find(&memory, WAL "/FORMAT")->exists = false;
-    expect(&memory, false, true, 0, false);
+    expect(&memory, false, false, 0, false);
     memory_os_deinit(&memory);
 }
 

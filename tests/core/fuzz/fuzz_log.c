@@ -7,6 +7,7 @@
 
 #include "durability/recovery.h"
 #include "durability/segment.h"
+#include "durability/survey.h"
 #include "util/assert.h"
 #include "util/bytes.h"
 #include "util/crc.h"
@@ -50,6 +51,64 @@ mend_checksums(uint8_t *bytes, size_t size)
     }
 }
 
+/* What somebody who only looks finds in the same bytes. */
+struct looked {
+    uint64_t after_lsn;
+    uint64_t next_lsn; /* 0: any */
+    uint64_t missing;  /* the last LSN that is */
+    bool is_blocked;   /* by what no walk passes */
+};
+
+static enum bv_status
+look_at_record(void *context, const struct record_header *header, struct slice body,
+               struct bv_error *err)
+{
+    struct looked *looked = context;
+
+    BV_ASSERT(looked->next_lsn == 0 || header->first_lsn == looked->next_lsn);
+    looked->next_lsn = header->first_lsn + header->count;
+    looked->is_blocked |=
+        header->first_lsn <= looked->after_lsn && looked->next_lsn > looked->after_lsn + 1;
+    return BV_OK;
+}
+
+static enum bv_status
+look_at_range(void *context, const struct survey_range *range, struct bv_error *err)
+{
+    struct looked *looked = context;
+
+    BV_ASSERT(looked->next_lsn == 0 || range->first_lsn == looked->next_lsn);
+    BV_ASSERT(range->last_lsn >= range->first_lsn);
+    looked->next_lsn = range->last_lsn + 1;
+    looked->missing = range->last_lsn;
+    return BV_OK;
+}
+
+static enum bv_status
+look_at_finding(void *context, const struct survey_finding *finding, struct bv_error *err)
+{
+    ((struct looked *)context)->is_blocked |=
+        finding->kind == SURVEY_HEADER || finding->kind == SURVEY_BACKWARDS;
+    return BV_OK;
+}
+
+/* A survey says whether the recovery will go through. */
+static void
+compare(const struct looked *looked, enum bv_status surveyed, const struct survey_result *log,
+        enum bv_status recovered, const struct recovery_result *result, uint64_t after_lsn)
+{
+    if (surveyed != BV_OK) {
+        return; /* of a later version, in a place where recovery may not come */
+    }
+    bool goes =
+        !looked->is_blocked && looked->missing <= after_lsn && log->first_lsn <= after_lsn + 1;
+    BV_ASSERT(goes == (recovered == BV_OK));
+    if (goes) {
+        uint64_t last_lsn = log->next_lsn > after_lsn ? log->next_lsn - 1 : after_lsn;
+        BV_ASSERT(result->last_lsn == last_lsn);
+    }
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -74,8 +133,15 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     next_lsn = after_lsn + 1;
     directory.os = &memory.os;
     directory.accept_data_loss = (data[0] & 2) != 0;
+    struct looked looked = {.after_lsn = after_lsn};
+    struct survey_result log;
+    const struct survey_sink sink = {look_at_record, look_at_range, look_at_finding, &looked};
+    enum bv_status surveyed = survey_log(&log, &memory.os, "/d", after_lsn, &sink, &err);
     enum bv_status status =
         recovery_run(&result, &directory, after_lsn, check_record, &next_lsn, &err);
+    if (!directory.accept_data_loss) {
+        compare(&looked, surveyed, &log, status, &result, after_lsn);
+    }
     if (status == BV_OK) {
         /* What it left behind reads back the same, with nothing more to cut. */
         uint64_t again = after_lsn + 1;
