@@ -82,6 +82,9 @@ const struct histogram *wal_sync_times(const struct wal *wal);
 
 /* Readable after each move of either LSN and after a failure (os_event_drain empties it). */
 int wal_event_fd(const struct wal *wal);
+/* For a producer without a reactor: hands over what has gathered, sleeps until the event fd is
+ * readable or so long, and empties it. */
+void wal_event_wait(struct wal *wal, int timeout_ms);
 /* To save wakes: from the first call on, the event fd is signalled for LSNs only while armed, and
  * once. Call it before going to sleep, with the acked LSN last seen; false: it has moved on already
  * (or the log failed), do not sleep. */
@@ -98,7 +101,7 @@ enum wal_pressure {
 };
 /* Any thread; found out by the writer at rotations, after retiring, and once a second. */
 enum wal_pressure wal_pressure(const struct wal *wal);
-/* Bytes of all segments; any thread. */
+/* Bytes of all segments and spares, without history; any thread. */
 uint64_t wal_bytes_on_disk(const struct wal *wal);
 
 /* Retires the segments that hold nothing above `lsn` (docs/formats.md 1): to history/ when
