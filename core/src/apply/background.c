@@ -8,10 +8,7 @@
  * Under load a slice may take a tenth of the ticks before it. Ticks can be as short as the slice is
  * worth, so the tenths are saved up until they make a slice; with nothing else to do it is longer.
  */
-#include <poll.h>
-
 #include "apply/apply.h"
-#include "os/wait.h"
 #include "util/clock.h"
 
 #define LOAD_SHARE      10u /* one part in so many */
@@ -115,21 +112,6 @@ engine_snapshot_result(const struct engine *engine, uint64_t ticket, struct engi
     return true;
 }
 
-/* Until something happens, or for so long. The log's writer is given what has gathered: nobody else
- * does while this waits. */
-static void
-sleep_until_event(struct engine *engine, uint64_t wait_ns)
-{
-    struct pollfd event = {.fd = engine_event_fd(engine), .events = POLLIN};
-
-    if (wait_ns == 0) {
-        return;
-    }
-    wal_publish(engine->wal);
-    poll(&event, 1, WAIT_POLL_MS);
-    os_event_drain(event.fd);
-}
-
 enum bv_status
 engine_snapshot_wait(struct engine *engine, uint64_t timeout_ms, struct engine_snapshot *out,
                      struct bv_error *err)
@@ -148,7 +130,9 @@ engine_snapshot_wait(struct engine *engine, uint64_t timeout_ms, struct engine_s
                                 "no snapshot after %llu ms; it goes on",
                                 (unsigned long long)timeout_ms);
         }
-        sleep_until_event(engine, engine_background(engine, now_ns, 0));
+        if (engine_background(engine, now_ns, 0) != 0) {
+            wal_event_wait(engine->wal, WAIT_POLL_MS);
+        }
     }
     if (out->status != BV_OK && err != NULL) {
         *err = out->error;

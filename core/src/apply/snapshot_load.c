@@ -16,7 +16,6 @@
 #include <stdlib.h>
 
 #include "apply/sections.h"
-#include "os/file.h"
 #include "util/bytes.h"
 #include "util/clock.h"
 #include "util/log.h"
@@ -289,15 +288,13 @@ load_newest(struct snapshot_loaded *out, struct engine *engine, const uint64_t *
 
     for (size_t i = 0; i < count; i++) {
         char name[SNAPSHOT_NAME_SIZE];
-        char path[OS_PATH_MAX];
+        char path[OS_PATH_MAX + SNAPSHOT_NAME_SIZE];
         const uint64_t started_ns = clock_monotonic_ns();
 
         snapshot_name(name, lsns[i]);
-        enum bv_status status = os_path(path, directory, name, err);
+        snprintf(path, sizeof path, "%s/%s", directory, name);
+        enum bv_status status = load_file(&out->info, engine, path, err);
 
-        if (status == BV_OK) {
-            status = load_file(&out->info, engine, path, err);
-        }
         if (status == BV_OK) {
             out->took_ns = clock_monotonic_ns() - started_ns;
             report_loaded(out);

@@ -22,6 +22,7 @@
 #include "durability/wal.h"
 
 #include <inttypes.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -331,6 +332,16 @@ int
 wal_event_fd(const struct wal *wal)
 {
     return wal->event_fd;
+}
+
+void
+wal_event_wait(struct wal *wal, int timeout_ms)
+{
+    struct pollfd event = {.fd = wal->event_fd, .events = POLLIN};
+
+    wal_publish(wal);
+    poll(&event, 1, timeout_ms);
+    os_event_drain(event.fd);
 }
 
 bool
