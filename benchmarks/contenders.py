@@ -25,6 +25,7 @@ DRIVER_CORE = 0
 START_TIMEOUT_S = 600.0  # a start may be a recovery
 POLL_S = 0.001
 PIECE_SIZE = 1 << 20
+MADV_POPULATE_WRITE = 23  # Linux 5.14; the mmap module does not name it
 KINDS_BOUND = ("server.http_bound", "server.tcp_bound")
 
 
@@ -52,6 +53,14 @@ class Running:
         """User and system time of all its threads."""
         words = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
         return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+
+    def thread_seconds(self, name: str) -> float:
+        """Processor time of its threads of this name."""
+        spent = 0
+        for thread in pathlib.Path(f"/proc/{self.process.pid}/task").iterdir():
+            if (thread / "comm").read_text().strip() == name:
+                spent += int((thread / "schedstat").read_text().split()[0])
+        return spent / 1e9
 
     def resident_bytes(self) -> int:
         """Private resident memory: files and shared libraries do not grow with entities."""
@@ -285,6 +294,15 @@ def read_seconds(files: list[pathlib.Path]) -> float:
             while file.readinto(piece):
                 pass
     return time.monotonic() - begin
+
+
+def first_touch_seconds(size: int) -> float:
+    """Control: what the kernel and the host ask for so many bytes of fresh memory."""
+    with mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as memory:
+        memory.madvise(mmap.MADV_HUGEPAGE)
+        begin = time.monotonic()
+        memory.madvise(MADV_POPULATE_WRITE)
+        return time.monotonic() - begin
 
 
 def write_rate(directory: pathlib.Path, size: int, *, is_direct: bool) -> float:

@@ -2,7 +2,8 @@
 
 One server is filled once. Then rounds of pairs: the same load without a snapshot, and with one
 snapshot after the other. Beside each pair control S, two bare spin loops: stalls that those see are
-the host's.
+the host's. The server has both cores, because a snapshot's writer is a thread of its own; what it
+costs when all share core 1 is measured once more for the first load.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import json
 import subprocess
 import threading
+from dataclasses import dataclass
 from types import TracebackType
 
 import contenders as c
@@ -27,8 +29,21 @@ ROUNDS_MAX = 3
 LIMIT_S = 300e-6
 SIZES = ("16 x 1024", "16 x 100")
 SHAPES = ("uniform", "zipfian")
+LONGEST_RUN_S = 20.0
+APPLY = "beava-apply"  # its thread
 PAUSE = "beava_apply_pause_seconds"
 TICK = "beava_apply_duration_seconds"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One server and what it is driven with. `core` None: it may use the driver's core as well."""
+
+    suffix: str
+    core: int | None
+    sizes: tuple[str, ...]
+    shapes: tuple[str, ...]
+    has_open_loop: bool
 
 
 class Snapshots:
@@ -94,9 +109,12 @@ def _phase(
     """One run of the driver; what the server says about its pauses meanwhile. Events per second."""
     what = "snapshot" if beside is not None else "quiet"
     before = look(server)
+    spent = server.thread_seconds(APPLY)
     report = bench.drive(server, *options, beside=beside)
+    spent = server.thread_seconds(APPLY) - spent
     after = look(server)
     bench.series.add_run(f"P8 {row}", f"beava {what}", report)
+    bench.series.add(f"P8 {row}", f"beava {what}", "k/apply-s", report["acked"] / spent / 1e3)
     tick = metrics.longest(before, after, TICK)
     if tick is not None:
         bench.series.add(f"P8 {row}", f"beava {what}", "us longest tick", tick * 1e6)
@@ -126,45 +144,58 @@ def _pair(bench: Bench, server: c.Running, row: str, options: list[str], *, turn
     return rates[False]
 
 
-def bench_p8(bench: Bench) -> None:
-    entities = entities_that_fit(bench)
-    contender = c.ours(bench.found.server, "always", *NEVER)
+def _rounds(bench: Bench, server: c.Running, plan: Plan, load: list[str], seconds: float) -> None:
+    base = [*load, "--duration-secs", str(seconds)]
+    for number in range(min(bench.rounds, ROUNDS_MAX)):
+        turned = number % 2 == 1
+        for shape in plan.shapes:
+            quiet = 0.0
+            for size in plan.sizes:
+                spin(bench, bench.seconds)
+                parallel, depth = size.split(" x ")
+                options = [*base, "--blast-shape", shape, "--parallel", parallel]
+                options += ["--pipeline-depth", depth]
+                row = f"{size} {shape}{plan.suffix}"
+                rate = _pair(bench, server, row, options, turned=turned)
+                quiet = quiet or rate
+            if plan.has_open_loop:
+                options = [*base, "--blast-shape", shape, "--parallel", "16"]
+                options += ["--pipeline-depth", "1024", "--rate", str(int(quiet / 2))]
+                _pair(bench, server, f"open loop {shape}", options, turned=turned)
+
+
+def _session(bench: Bench, plan: Plan, entities: int) -> None:
+    contender = c.ours(bench.found.server, "always", *NEVER, core=plan.core)
+    keys = ["--cardinality", str(entities)]
     with bench.session(contender) as server:
         bench.populate(server, entities)
-        keys = ["--cardinality", str(entities)]
-        seconds = bench.seconds
-        load = [*keys, "--blast-shape", "uniform", "--parallel", "16", "--pipeline-depth", "1024"]
-        bench.drive(server, *load, "--duration-secs", str(seconds))
+        bench.drive(
+            server, *keys, "--blast-shape", "uniform", "--parallel", "16", "--pipeline-depth",
+            "1024", "--duration-secs", str(bench.seconds),
+        )  # fmt: skip
         state = metrics.total(look(server), "beava_state_bytes")
-        bench.series.add("P8 state", "beava", "GB", state / GB)
+        bench.series.add("P8 state", "beava blocks", "GB", state / GB)
+        bench.series.add("P8 state", "beava resident", "GB", server.resident_bytes() / GB)
         server.reset_peak()
         resident = server.memory_bytes("VmRSS")
         idle = take_snapshot(server)
-        bench.series.add(
-            "P8 written", "beava idle", "GB/s", idle.size / GB / (idle.end - idle.begin)
-        )
+        took = idle.end - idle.begin
+        bench.series.add("P8 written", f"beava idle{plan.suffix}", "GB/s", idle.size / GB / took)
         for is_direct, name in ((True, "bare write"), (False, "bare write, cached")):
             rate = c.write_rate(bench.data_dir, min(idle.size, 1 << 30), is_direct=is_direct)
             bench.series.add("P8 written", name, "GB/s", rate / GB)
-        # A run has room for a whole snapshot that has a tenth of the thread.
-        seconds = max(seconds, 3 * (idle.end - idle.begin))
-        for number in range(min(bench.rounds, ROUNDS_MAX)):
-            for shape in SHAPES:
-                quiet = 0.0
-                base = [*keys, "--blast-shape", shape, "--duration-secs", str(seconds)]
-                for size in SIZES:
-                    spin(bench, bench.seconds)
-                    parallel, depth = size.split(" x ")
-                    row = f"{size} {shape}"
-                    options = [*base, "--parallel", parallel, "--pipeline-depth", depth]
-                    rate = _pair(bench, server, row, options, turned=number % 2 == 1)
-                    quiet = quiet or rate
-                options = [*base, "--parallel", "16", "--pipeline-depth", "1024"]
-                options += ["--rate", str(int(quiet / 2))]
-                _pair(bench, server, f"open loop {shape}", options, turned=number % 2 == 1)
-            grown = server.memory_bytes("VmHWM") - resident
-            bench.series.add("P8 extra memory", "beava", "%", 100 * grown / resident)
-            bench.series.add("P8 extra memory", "beava", "MB", grown / 1e6)
+        # A run has room for most of a snapshot that gets a tenth of the thread.
+        _rounds(bench, server, plan, keys, max(bench.seconds, min(3 * took, LONGEST_RUN_S)))
+        grown = server.memory_bytes("VmHWM") - resident
+        bench.series.add("P8 extra memory", f"beava{plan.suffix}", "%", 100 * grown / resident)
+        bench.series.add("P8 extra memory", f"beava{plan.suffix}", "MB", grown / 1e6)
+
+
+def bench_p8(bench: Bench) -> None:
+    entities = entities_that_fit(bench)
+    _session(bench, Plan("", None, SIZES, SHAPES, has_open_loop=True), entities)
+    plan = Plan(", 1 core", c.SERVER_CORE, SIZES[:1], SHAPES[:1], has_open_loop=False)
+    _session(bench, plan, entities)
 
 
 def goals_p8(series: Series) -> list[Goal]:
