@@ -289,8 +289,9 @@ take_snapshot(struct salvage *salvage, const char *path, const char *name, struc
     return status;
 }
 
+/* *highest_lsn: of which the snapshots, damaged ones too, know that it was given out. */
 static enum bv_status
-find_snapshot(struct salvage *salvage, uint64_t *highest_image_lsn, struct bv_error *err)
+find_snapshot(struct salvage *salvage, uint64_t *highest_lsn, struct bv_error *err)
 {
     const char *directory = salvage->options->from.snapshots;
     struct salvage_result *result = salvage->result;
@@ -308,6 +309,9 @@ find_snapshot(struct salvage *salvage, uint64_t *highest_image_lsn, struct bv_er
         status = os_path(path, directory, name, err);
         if (status != BV_OK || snapshot_read(&info, salvage->os, path, NULL, NULL, NULL) != BV_OK) {
             result->damaged_snapshots++;
+            if (salvage->options->until == 0 && lsns[i] > *highest_lsn) {
+                *highest_lsn = lsns[i]; /* LSNs that were given out up to here */
+            }
             continue;
         }
         if (salvage->options->until != 0 && info.highest_image_lsn > salvage->options->until) {
@@ -319,7 +323,9 @@ find_snapshot(struct salvage *salvage, uint64_t *highest_image_lsn, struct bv_er
         salvage->durable_lsn = info.start_lsn;
         salvage->registry_version = info.registry_version;
         salvage->time_ms = info.time_ms;
-        *highest_image_lsn = info.highest_image_lsn;
+        if (info.highest_image_lsn > *highest_lsn) {
+            *highest_lsn = info.highest_image_lsn;
+        }
         status = take_snapshot(salvage, path, name, err);
     }
     free(lsns);
@@ -362,7 +368,7 @@ check_source(struct os *os, const struct verify_paths *from, struct bv_error *er
 }
 
 static enum bv_status
-salvage_log(struct salvage *salvage, uint64_t highest_image_lsn, struct bv_error *err)
+salvage_log(struct salvage *salvage, uint64_t highest_lsn, struct bv_error *err)
 {
     const struct survey_sink sink = {on_record, on_range, NULL, salvage};
     struct survey_result log = {0};
@@ -372,8 +378,8 @@ salvage_log(struct salvage *salvage, uint64_t highest_image_lsn, struct bv_error
                         : survey_log(&log, salvage->os, from, salvage->next_lsn - 1, &sink, err);
 
     salvage->result->torn_bytes = log.torn_bytes;
-    if (status == BV_OK && salvage->next_lsn <= highest_image_lsn) {
-        status = lose(salvage, highest_image_lsn, 0, err);
+    if (status == BV_OK && salvage->next_lsn <= highest_lsn) {
+        status = lose(salvage, highest_lsn, 0, err);
     }
     if (status == BV_OK) {
         status = end_group(salvage, err);
@@ -411,7 +417,7 @@ salvage_run(struct salvage_result *out, struct os *os, const struct salvage_opti
     struct salvage salvage = {.options = options, .result = out, .os = os, .next_lsn = 1};
     char wal[OS_PATH_MAX];
     char snapshots[OS_PATH_MAX];
-    uint64_t highest_image_lsn = 0;
+    uint64_t highest_lsn = 0;
 
     memset(out, 0, sizeof *out);
     salvage.segment.fd = -1;
@@ -433,10 +439,10 @@ salvage_run(struct salvage_result *out, struct os *os, const struct salvage_opti
         status = wal_directory_open(&salvage.directory, &target, err);
     }
     if (status == BV_OK) {
-        status = find_snapshot(&salvage, &highest_image_lsn, err);
+        status = find_snapshot(&salvage, &highest_lsn, err);
     }
     if (status == BV_OK) {
-        status = salvage_log(&salvage, highest_image_lsn, err);
+        status = salvage_log(&salvage, highest_lsn, err);
     }
     if (status == BV_OK) {
         out->last_lsn = salvage.next_lsn - 1;

@@ -380,20 +380,27 @@ log_continues(const struct verification *verification, uint64_t lsn, uint64_t hi
            begins_behind(verification, lsn);
 }
 
-/* Without a snapshot that reads. Nothing at all is a start too, unless there was something once. */
+/* The newest snapshot of all does not read, and the rest ends before it: what was between is gone.
+ */
+static bool
+ends_too_early(const struct verify_report *report, uint64_t lsn)
+{
+    uint64_t last = report->log.next_lsn > lsn ? report->log.next_lsn - 1 : lsn;
+
+    return report->snapshot_count != 0 && report->snapshots[0].start_lsn > last;
+}
+
 static bool
 log_suffices(const struct verification *verification)
 {
-    const struct verify_report *report = verification->report;
-
-    return (report->log.first_lsn != 0 || report->snapshot_count == 0) &&
-           log_continues(verification, 0, 0);
+    return !ends_too_early(verification->report, 0) && log_continues(verification, 0, 0);
 }
 
 static bool
 snapshot_suffices(const struct verification *verification, const struct verify_snapshot *snapshot)
 {
-    return log_continues(verification, snapshot->start_lsn, snapshot->info.highest_image_lsn);
+    return !ends_too_early(verification->report, snapshot->start_lsn) &&
+           log_continues(verification, snapshot->start_lsn, snapshot->info.highest_image_lsn);
 }
 
 /* A start takes the newest snapshot that reads and gives up if the log does not fit it: that it

@@ -175,6 +175,21 @@ test_images_above_the_end_of_the_log_are_listed_as_lost(void **state)
 }
 
 static void
+test_a_damaged_snapshot_above_the_end_of_the_log_tells_what_is_lost(void **state)
+{
+    struct rescue rescue;
+
+    rescue_init(&rescue);
+    tool_snapshot(&rescue.memory, 30, 30);
+    tool_flip(&rescue.memory, SNAPSHOT("1e"), 4200);
+    rescue_run(&rescue);
+    assert_int_equal(rescue.result.range_count, 1);
+    expect_range(&rescue, 0, 25, 30, SALVAGE_REGISTRATION_UNKNOWN);
+    assert_int_equal(rescue.result.records, 6);
+    rescue_deinit(&rescue);
+}
+
+static void
 test_until_ends_the_new_log(void **state)
 {
     struct rescue rescue;
@@ -289,6 +304,7 @@ main(void)
         cmocka_unit_test(test_the_newest_sound_snapshot_stands_for_the_log_below_it),
         cmocka_unit_test(test_a_log_that_begins_too_late_has_lost_its_beginning),
         cmocka_unit_test(test_images_above_the_end_of_the_log_are_listed_as_lost),
+        cmocka_unit_test(test_a_damaged_snapshot_above_the_end_of_the_log_tells_what_is_lost),
         cmocka_unit_test(test_until_ends_the_new_log),
         cmocka_unit_test(test_a_torn_tail_is_left_behind_and_not_called_lost),
         cmocka_unit_test(test_the_target_has_to_be_empty),

@@ -86,9 +86,9 @@ test_a_retired_log_needs_the_snapshot_that_covers_it(void **state)
     tool_flip(&memory, SNAPSHOT("14"), 4200);
     expect(&memory, true, true, 20, false);
     memory_find(&memory, SEGMENT_3)->exists = false;
-    expect(&memory, false, false, 20, true); /* its image at 22 wants the log up to there */
+    expect(&memory, false, false, 20, false); /* its image at 22 wants the log up to there */
     tool_flip(&memory, SNAPSHOT("14"), 4200);
-    expect(&memory, false, true, 10, false);
+    expect(&memory, false, false, 10, false); /* what it held is missing */
     tool_flip(&memory, SNAPSHOT("0a"), 4200);
     expect(&memory, false, false, 0, false); /* not a new directory */
     memory_os_deinit(&memory);
