@@ -18,8 +18,8 @@
  *   (1) Two features of one table that can read the same accumulator do (share.c).
  *   (2) All features of one table with the same window share one pane list.
  *   (3) A feature that was there before keeps the very accumulators it had.
- *   (4) Layouts are computed from the features alone: same declarations in the same order, same
- *       bytes. */
+ *   (4) Layouts are computed from the features and what they read before: same declarations in the
+ *       same order, same bytes. */
 
 /* Accumulators of one table under one window; more is refused. */
 #define PLAN_STEPS_MAX 4096
