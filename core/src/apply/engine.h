@@ -198,8 +198,6 @@ bool engine_snapshot_result(const struct engine *engine, uint64_t ticket,
 /* Runs background slices until the snapshot that was asked for last has ended (where all have ended
  * it asks for another) or timeout_ms passed (BV_SNAPSHOT_UNAVAILABLE); for callers without a
  * reactor, and for the last one of a clean stop. */
- * reactor, and for the last one of a clean stop.
- */
 enum bv_status engine_snapshot_wait(struct engine *engine, uint64_t timeout_ms,
                                     struct engine_snapshot *out, struct bv_error *err);
  /* About how long a recovery would replay, from the records since the last snapshot. */
