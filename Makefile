@@ -65,7 +65,7 @@ fuzz: deps-clang deps-python
 soak: build deps-c-tests
 	@cmake -S . -B build-tests -G Ninja -DBEAVA_BENCHMARKS=OFF -DBEAVA_CRASH_POINTS=ON >/dev/null
 	@ninja -C build-tests -j$(JOBS) beava
-	@KILLS=$(KILLS) $(PYTHON) -m pytest -q tests/e2e/test_kill.py
+	@KILLS=$(KILLS) $(PYTHON) -m pytest -q -s tests/e2e/test_crash_points.py
 
 power-loss: deps-c-tests
 	@cmake -S . -B build-tests -G Ninja -DBEAVA_BENCHMARKS=OFF -DBEAVA_CRASH_POINTS=ON >/dev/null

@@ -47,7 +47,7 @@ def pytest(folder: str) -> str:
 BUDGETS = budgets()
 SUITES = {
     "build": "make build",
-    # Its server can be killed at named places: tests/e2e/test_kill.py does.
+    # Its server can be killed at named places: tests/e2e/test_crash_points.py does.
     "c": ctest("build-tests", "-DBEAVA_CRASH_POINTS=ON"),
     "asan": ctest("build-asan", "-DBEAVA_SANITIZE=address,undefined", "-DCMAKE_BUILD_TYPE=Debug"),
     # Where threads meet: the log and its writer, pages and their toucher, the server, log lines.

@@ -1,22 +1,15 @@
-"""kill -9 under load, with clients that remember every ack: none may be lost, none applied twice.
-
-Each connection pushes 1, 2, 3, ... into its own key, pipelined, so what the server holds must be a
-prefix: at least what was acknowledged, at most what was sent, and the sum of exactly that prefix.
-KILLS sets the number of rounds (50 in CI); SEED repeats a run.
-"""
+"""What a stop, a kill or a damaged file leaves behind. Kills in number: test_crash_points.py."""
 
 from __future__ import annotations
 
 import json
-import os
 import pathlib
-import random
 import threading
 import time
 
-from support.server import OP_PUSH, OP_REGISTER, Connection, Server, frame
+from support import pusher as pushed
+from support.server import Server
 
-CONNECTIONS = 3
 NODES = [
     {"kind": "event", "name": "Tick", "schema": {"fields": {"who": "str", "n": "i64"}}},
     {
@@ -41,93 +34,12 @@ NODES = [
 ]
 
 
-class Pusher:
-    """One connection's life over all rounds: what it sent and what was acknowledged."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.sent = 0
-        self.acked = 0
-        self.last_lsn = 0
-
-    def push_until_killed(self, address: tuple[str, int], depth: int) -> None:
-        try:
-            with Connection(address) as connection:
-                in_flight = 0
-                while True:
-                    while in_flight < depth:
-                        body = {"event": "Tick", "body": {"who": self.name, "n": self.sent + 1}}
-                        self.sent += 1  # counted before it leaves: it may arrive
-                        connection.send(frame(OP_PUSH, json.dumps(body).encode()))
-                        in_flight += 1
-                    reply = connection.receive()
-                    if reply is None:
-                        return
-                    assert reply[0] == OP_PUSH, reply
-                    lsn = json.loads(reply[2])["ack_lsn"]
-                    assert lsn > self.last_lsn, "LSNs grow, over restarts too"
-                    self.last_lsn = lsn
-                    self.acked += 1
-                    in_flight -= 1
-        except (ConnectionError, TimeoutError, AssertionError) as error:
-            if isinstance(error, AssertionError) and "ends inside a frame" not in str(error):
-                raise
-
-    def check(self, row: dict[str, float]) -> None:
-        seen = row.get("seen", 0)
-        assert self.acked <= seen <= self.sent, f"{self.name}: {self.acked=} {seen=} {self.sent=}"
-        if seen:
-            assert row["total"] == float(seen * (seen + 1) // 2), "exactly that prefix, once each"
-            assert row["largest"] == seen
-            assert row["recent"] == seen
-        # What was in flight and did not arrive is sent again by nobody: go on from what is there.
-        self.sent = self.acked = int(seen)
-
-
-def test_no_acknowledged_event_is_lost(tmp_path: pathlib.Path) -> None:
-    kills = int(os.environ.get("KILLS", "50"))
-    seed = int(os.environ.get("SEED", random.SystemRandom().randrange(1 << 32)))
-    print(f"SEED={seed} KILLS={kills}")
-    chance = random.Random(seed)
-    pushers = [Pusher(f"client-{index}") for index in range(CONNECTIONS)]
-    lost_in_flight = 0
-    for kill in range(kills):
-        with_server = Server(tmp_path)
-        if kill == 0:
-            assert with_server.call(OP_REGISTER, {"nodes": NODES})[0] == OP_REGISTER
-        for pusher in pushers:
-            sent = pusher.sent
-            pusher.check(with_server.get("Ticks", pusher.name))
-            lost_in_flight += sent - pusher.sent
-        threads = [
-            threading.Thread(
-                target=pusher.push_until_killed,
-                args=(with_server.tcp, chance.choice((1, 4, 64, 256))),
-            )
-            for pusher in pushers
-        ]
-        for thread in threads:
-            thread.start()
-        time.sleep(chance.uniform(0.005, 0.15))  # the instant of the kill is what is random
-        with_server.kill()
-        for thread in threads:
-            thread.join(20)
-            assert not thread.is_alive()
-    with Server(tmp_path) as last:
-        acked = sum(pusher.acked for pusher in pushers)
-        for pusher in pushers:
-            pusher.check(last.get("Ticks", pusher.name))
-    print(f"{kills} kills, {acked} acks kept, 0 lost, {lost_in_flight} unacknowledged dropped")
-    assert acked > kills, "the clients were busy"
-
-
 def test_a_clean_stop_keeps_pipelined_pushes(tmp_path: pathlib.Path) -> None:
     """F16: SIGTERM at once after a burst; every reply that came counts, and none is missing."""
-    pusher = Pusher("burst")
+    pusher = pushed.Pusher("burst")
     with Server(tmp_path) as server:
-        server.call(OP_REGISTER, {"nodes": NODES})
-        thread = threading.Thread(target=pusher.push_until_killed, args=(server.tcp, 512))
-        thread.start()
+        server.register(pushed.NODES)
+        thread = pusher.start(server.tcp, 512, threading.Event())
         while pusher.acked < 2000:
             assert thread.is_alive()
             time.sleep(0.001)

@@ -53,6 +53,14 @@ def ask(
         connection.close()
 
 
+class DidNotStart(AssertionError):
+    """With the exit code it ended with by itself; None: it was running and not ready."""
+
+    def __init__(self, code: int | None, output: str) -> None:
+        super().__init__(f"the server did not start (exit code {code}):\n{output}")
+        self.code = code
+
+
 class Server:
     """Started and ready when the constructor returns; stopped by close()."""
 
@@ -65,6 +73,7 @@ class Server:
         timeout: float = 30.0,
         program: pathlib.Path | None = None,
         cwd: pathlib.Path | None = None,
+        restore_signals: bool = True,
     ) -> None:
         command = [str(program or binary()), "--config", "/dev/null"]
         command += ["--http-addr", "127.0.0.1:0", "--tcp-addr", "127.0.0.1:0"]
@@ -76,6 +85,7 @@ class Server:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             cwd=cwd,
+            restore_signals=restore_signals,
             env={**clean, "BEAVA_ADMIN_ADDR": "127.0.0.1:0", **(env or {})},
         )
         self.lines: list[str] = []
@@ -85,9 +95,13 @@ class Server:
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         if not self.ready.wait(timeout) or "tcp" not in self.addresses:
-            self.process.kill()
-            self.process.wait()
-            raise AssertionError(f"the server did not start:\n{self.output()}")
+            try:
+                code = self.process.wait(1)
+            except subprocess.TimeoutExpired:
+                code = None
+                self.process.kill()
+                self.process.wait()
+            raise DidNotStart(code, self.output())
         self.http = self.addresses["http"]
         self.tcp = self.addresses["tcp"]
 

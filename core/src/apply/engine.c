@@ -104,6 +104,7 @@ replay_record(const struct record_header *header, struct slice body, void *conte
     }
     engine->next_lsn = header->first_lsn + header->count;
     engine->recovered_records++;
+    CRASH_POINT("recovery.mid");
     engine_report_progress(engine);
     return status;
 }
