@@ -117,7 +117,7 @@ count_up(uint64_t *counter, uint64_t count)
 
 /* Adds to a category, new ones too while there are fewer than `max`. False: memory is spent. */
 static bool
-add(struct entropy_state *s, uint64_t hash, uint64_t count, uint32_t max,
+add(struct entropy_state *s, uint64_t hash, uint64_t count, uint32_t max, uint64_t *capped,
     const struct block_source *source)
 {
     uint64_t *slots = s->log2 == 0 ? NULL : (uint64_t *)block_at(source->heap, s->as.where);
@@ -134,6 +134,9 @@ add(struct entropy_state *s, uint64_t hash, uint64_t count, uint32_t max,
         return true;
     }
     if (s->categories >= max) {
+        if (capped != NULL) {
+            (*capped)++;
+        }
         return true;
     }
     if (s->categories == 0) {
@@ -224,7 +227,7 @@ entropy_update(void *state, const void *config, const struct value *const *input
 
     if (hash != 0) {
         (void)add((struct entropy_state *)state, hash, 1, c->max_categories,
-                  &(struct block_source){.heap = moment->heap});
+                  moment->categories_capped, &(struct block_source){.heap = moment->heap});
     }
 }
 
@@ -265,7 +268,7 @@ entropy_merge(void *into, const void *from, const void *config, const struct agg
         return;
     }
     if (other->log2 == 0) {
-        (void)add(s, other->as.hash, other->count, UINT32_MAX, &source);
+        (void)add(s, other->as.hash, other->count, UINT32_MAX, NULL, &source);
         return;
     }
 
@@ -273,7 +276,7 @@ entropy_merge(void *into, const void *from, const void *config, const struct agg
 
     for (size_t i = 0; i >> other->log2 == 0; i++) {
         if (slots[i * WORDS] != 0 &&
-            !add(s, slots[i * WORDS], slots[i * WORDS + 1], UINT32_MAX, &source)) {
+            !add(s, slots[i * WORDS], slots[i * WORDS + 1], UINT32_MAX, NULL, &source)) {
             return;
         }
     }
@@ -366,7 +369,7 @@ entropy_decode(void *state, size_t *consumed, struct slice bytes, const void *co
         }
         is_sound = hash > before && count != 0;
         before = hash;
-        if (is_sound && !add(s, hash, count, UINT32_MAX, &source)) {
+        if (is_sound && !add(s, hash, count, UINT32_MAX, NULL, &source)) {
             status = bv_error_set(err, BV_NO_MEMORY, "state of entropy");
             goto done;
         }

@@ -47,6 +47,7 @@ struct agg_moment {
     uint64_t salt; /* of table and accumulator: sets apart what draws from the same seed */
     struct agg_heap *heap;
     const struct agg_view *view; /* AGG_SEES_WINDOW in a window, else NULL */
+    uint64_t *categories_capped; /* counts those that a cap kept out; may be NULL */
 };
 
 #define AGG_INPUTS_MAX 2

@@ -141,6 +141,7 @@ struct engine {
 
     /* Counted since the start, see struct engine_stats. */
     uint64_t panes_dropped;
+    uint64_t categories_capped;
     uint64_t events_accepted;
     uint64_t events_refused;
     uint64_t events_replayed;

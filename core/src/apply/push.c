@@ -118,8 +118,10 @@ apply_event(struct engine *engine, const struct apply_target *target, struct agg
 void
 push_flush(struct engine *engine)
 {
-    struct agg_moment moment = {
-        .now_ms = engine->now_ms, .seed = engine->seed, .heap = &engine->heap.heap};
+    struct agg_moment moment = {.now_ms = engine->now_ms,
+                                .seed = engine->seed,
+                                .heap = &engine->heap.heap,
+                                .categories_capped = &engine->categories_capped};
 
     for (uint32_t i = 0; i < engine->target_count; i++) {
         table_prefetch_block(engine->targets[i].table->table, engine->targets[i].hash);
@@ -149,7 +151,7 @@ passes(const struct resolved_table *table, const struct value *values)
 /* Sizes of parts, texts of numbers, alignment: what a key may take beside the event's own bytes. */
 #define SCRATCH_PER_KEY 1024
 
-static bool
+__attribute__((always_inline)) static inline bool
 build_key(struct slice *out, const struct resolved_table *table, const struct value *values,
           struct arena *arena)
 {
@@ -217,7 +219,7 @@ stage(struct engine *engine, const struct live_source *source, struct value *val
 
 /* Scratch memory for the keys of one event: they are made when it has its LSN already, or when its
  * dedupe key is looked up. False: there is none, the event has to be refused. */
-static bool
+static inline bool
 has_scratch(struct engine *engine, const struct live_source *source, size_t bytes,
             struct bv_error *err)
 {

@@ -126,6 +126,7 @@ engine_stats_get(const struct engine *engine, struct engine_stats *out)
         .memory_refusals = engine->memory_refusals,
         .table_full_refusals = engine->table_full_refusals,
         .panes_dropped = engine->panes_dropped,
+        .categories_capped = engine->categories_capped,
         .dedupe_entries = dedupe_entry_count(engine),
         .memory_limit_bytes = engine->options.memory_limit_bytes,
         .bytes_per_entity_p99 = bytes_per_entity_p99(engine),

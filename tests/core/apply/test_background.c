@@ -107,6 +107,18 @@ test_nothing_to_do_says_so(void **state)
     place_remove(&place);
 }
 
+/* Events of one user, each of another shop. */
+static void
+snap_feed_one(struct fixture *f, unsigned count)
+{
+    char body[100];
+
+    for (unsigned i = 0; i < count; i++) {
+        snprintf(body, sizeof body, "{\"user\":\"u\",\"shop\":\"s%u\",\"amount\":1}", i);
+        fixture_push(f, "Tx", body);
+    }
+}
+
 static void
 test_stats_tell_how_things_are(void **state)
 {
@@ -141,6 +153,13 @@ test_stats_tell_how_things_are(void **state)
     fixture_open_memory(&f);
     engine_stats_get(f.engine, &stats);
     assert_true(stats.entities == 0 && stats.bytes_per_entity_p99 == 0);
+    fixture_register(&f, "{\"nodes\":[" FIXTURE_EVENT "," FIXTURE_TABLE(
+                             "Mix", "\"user\"",
+                             "\"mix\":{\"op\":\"entropy\",\"params\":{\"field\":\"shop\","
+                             "\"max_categories\":2}}") "]}");
+    snap_feed_one(&f, 6);
+    engine_stats_get(f.engine, &stats);
+    assert_true(stats.categories_capped == 4);
     assert_true(engine_replay_ms(f.engine) == 0);
     assert_null(engine_wal_sync_times(f.engine));
     fixture_close(&f);
