@@ -62,12 +62,12 @@ refuse_for_memory(struct engine *engine, struct response *out)
 void
 engine_dispatch(struct engine *engine, const struct request *request, struct response *out)
 {
-    const uint64_t refusals = engine->arena.refusals;
-
     if (BV_LIKELY(request->kind == REQUEST_PUSH)) {
         push_dispatch(engine, request, out);
         return;
     }
+    const uint64_t refusals = engine->arena.refusals;
+
     *out = (struct response){0};
     if (request->kind == REQUEST_PUSH_MANY || request->kind == REQUEST_PUSH_BATCH) {
         push_batch_dispatch(engine, request, out);

@@ -191,10 +191,9 @@ arena_alloc_slow(struct arena *arena, size_t size)
 }
 
 bool
-arena_reserve(struct arena *arena, size_t size)
+arena_reserve_slow(struct arena *arena, size_t size)
 {
-    return size <= (size_t)(arena->end - arena->next) ||
-           (size <= SIZE_MAX / 2 && next_block(arena, size));
+    return size <= SIZE_MAX / 2 && next_block(arena, size);
 }
 
 void *

@@ -25,6 +25,7 @@ void arena_init(struct arena *arena, size_t block_size, size_t limit);
 void arena_deinit(struct arena *arena);
 void arena_reset(struct arena *arena);
 void *arena_alloc_slow(struct arena *arena, size_t size);
+bool arena_reserve_slow(struct arena *arena, size_t size);
 
 /* NULL when memory or the limit is spent. Contents are undefined. */
 static inline void *
@@ -43,7 +44,11 @@ arena_alloc(struct arena *arena, size_t size)
 
 void *arena_copy(struct arena *arena, const void *data, size_t size);
 /* The next allocations of together this size will succeed. False: memory or the limit is spent. */
-bool arena_reserve(struct arena *arena, size_t size);
+static inline bool
+arena_reserve(struct arena *arena, size_t size)
+{
+    return size <= (size_t)(arena->end - arena->next) || arena_reserve_slow(arena, size);
+}
 
 /* A place to go back to: what was allocated behind it is given up, what lies before it stays. */
 struct arena_mark {
