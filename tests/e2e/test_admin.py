@@ -177,6 +177,33 @@ def test_numbers_follow_what_happens(tmp_path: pathlib.Path) -> None:
         assert metrics(server)["beava_entity_count_resident"] == 0
 
 
+def test_what_caps_and_idle_times_leave_out_is_counted() -> None:
+    """A8: categories, cold entities."""
+    table = json.loads(json.dumps(TABLE))
+    table["ops"][0]["agg"]["mix"] = {
+        "op": "entropy", "params": {"field": "b", "max_categories": 2},
+    }  # fmt: skip
+    schema = {"fields": {"a": "str", "b": "str"}, "optional_fields": []}
+    event = {**EVENT, "schema": schema, "cold_after_ms": 1000}
+    with Server(None) as server:
+        server.register([event, table])
+        for category in ("p", "q", "r", "p", "s"):
+            assert server.post("/push/T", {"a": "x", "b": category})[0] == 200
+        until(
+            lambda: metrics(server)["beava_entropy_categories_capped_total"] == 2,
+            "two categories left out",
+        )
+        assert metrics(server)["beava_lifetime_op_cap_hit_total"] == 2
+        assert metrics(server)["beava_cold_entity_evictions_total"] == 0
+        time.sleep(1.1)
+        assert server.post("/push/T", {"a": "y", "b": "p"})[0] == 200  # time goes on with events
+        until(
+            lambda: metrics(server)["beava_cold_entity_evictions_total"] == 1,
+            "a cold entity swept away",
+        )
+        assert metrics(server)["beava_entity_count_resident"] == 1
+
+
 def test_after_a_restart_the_numbers_are_those_of_the_state(tmp_path: pathlib.Path) -> None:
     with Server(tmp_path) as server:
         server.register([EVENT, TABLE])
