@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "apply_fixture.h"
+#include "util/clock.h"
 
 struct place {
     char root[64];
@@ -43,6 +44,27 @@ static inline void
 place_remove(struct place *place)
 {
     nftw(place->root, place_remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+/* What a server does between ticks, with a snapshot now and then: its images are of many LSNs. */
+static inline void
+place_go_on_beside(struct fixture *f, unsigned i)
+{
+    if (i % 40 == 17) {
+        engine_snapshot_request(f->engine);
+    }
+    engine_background(f->engine, clock_monotonic_ns(), 100000);
+}
+
+/* The next opening begins from here. */
+static inline void
+place_snapshot(struct fixture *f)
+{
+    struct engine_snapshot snapshot;
+    struct bv_error err;
+
+    engine_snapshot_request(f->engine);
+    assert_int_equal(engine_snapshot_wait(f->engine, 60000, &snapshot, &err), BV_OK);
 }
 
 /* Opens the engine again and holds it to the state that it had. */

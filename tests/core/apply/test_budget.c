@@ -278,6 +278,10 @@ test_replay_repeats_evictions(void **state)
         assert_int_equal(f.response.kind, RESPONSE_ACK);
         assert_true(f.response.lsn >= lsn && f.response.lsn <= lsn + 2);
         f.now_ms += chance >> 16 & 7;
+        place_go_on_beside(&f, i);
+        if (i == 800) {
+            place_snapshot(&f);
+        }
         if (i == 450) {
             place_reopen(&place, &f);
             fixture_register(&f, "{\"force\":true,\"nodes\":[" EVENT "," BY_USER "]}");
@@ -287,6 +291,7 @@ test_replay_repeats_evictions(void **state)
     assert_true(f.engine->idle_evictions > 200);
     assert_int_equal(entities_of(&f, "Users"), 20);
     place_reopen(&place, &f);
+    assert_true(f.engine->recovered_from_snapshot_lsn != 0);
     fixture_close(&f);
     place_remove(&place);
 }

@@ -361,6 +361,7 @@ feed(struct fixture *f, uint32_t *chance, unsigned count)
         if (i % 11 == 0) {
             dedupe_sweep(f->engine, *chance >> 20 & 7, UINT64_MAX);
         }
+        place_go_on_beside(f, i);
     }
 }
 
@@ -378,16 +379,19 @@ test_a_restart_knows_what_was_accepted(void **state)
     fixture_register(&f, NODES);
     for (unsigned round = 0; round < 4; round++) {
         feed(&f, &chance, 150);
+        assert_true(f.engine->events_replayed > 20);
+        assert_true(f.engine->dedupe_evictions > 20);
         place_reopen(&place, &f);
     }
     fixture_register(&f, FORCED(PAY("", WINDOW(300)), ""));
-    feed(&f, &chance, 150);
-    assert_true(f.engine->events_replayed > 20);
-    assert_true(f.engine->dedupe_evictions > 20);
+    feed(&f, &chance, 100);
+    place_snapshot(&f);
+    feed(&f, &chance, 20);
     push_id(&f, "\"last\"");
     const uint64_t lsn = f.response.lsn;
 
     place_reopen(&place, &f);
+    assert_true(f.engine->recovered_from_snapshot_lsn != 0);
     assert_repeated(&f, "\"last\"", lsn);
     fixture_close(&f);
     place_remove(&place);
