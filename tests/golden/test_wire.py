@@ -405,6 +405,20 @@ def test_s18_a_reset_forgets_dedupe_keys() -> None:
         assert running.get("Paid", "b") == {}
 
 
+def test_v54_a_killed_server_knows_what_it_accepted(tmp_path: pathlib.Path) -> None:
+    with Server(tmp_path) as running:
+        running.register(DEDUPED)
+        _, first, _ = running.post("/push/Pay", {"u": "a", "id": "1"})
+        running.kill()
+    with Server(tmp_path) as running:
+        _, again, headers = running.post("/push-sync/Pay", {"u": "a", "id": "1"})
+        assert again == first
+        assert headers["x-beava-idempotent-replay"] == "1"
+        _, reply, _ = running.post("/push-batch/Pay", [{"u": "a", "id": "1"}, {"u": "a"}])
+        assert (reply["accepted"], reply["replayed"], len(reply["refused"])) == (0, [0], 1)
+        assert running.get("Paid", "a") == {"n": 1}
+
+
 def test_s20_a_forced_payload_is_judged_against_what_will_be(server: Server) -> None:
     with Server(None) as running:
         running.register(NODES)
