@@ -16,8 +16,8 @@
  * A torn tail is copied to quarantine/ and cut; damage before the end refuses with BV_CORRUPT and a
  * message that names file, offset, LSN and the option that accepts the loss (docs/formats.md 4). */
 
-/* One record but marks: header, body (valid during the call). A status other than BV_OK ends the
- * recovery with it. */
+/* One record but marks: header, body (valid during the call, ROW_SLACK readable bytes behind it). A
+ * status other than BV_OK ends the recovery with it. */
 typedef enum bv_status (*recovery_record_fn)(const struct record_header *header, struct slice body,
                                              void *context, struct bv_error *err);
 

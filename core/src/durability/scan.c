@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "util/assert.h"
+#include "wire/row.h"
 
 static enum bv_status
 open_with(struct scan *scan, struct os *os, const char *path, int flags, struct bv_error *err)
@@ -66,7 +67,8 @@ scan_view(struct slice *out, struct scan *scan, uint64_t offset, size_t size, st
 
         wanted = left < wanted ? (size_t)left : wanted;
         buf_clear(&scan->window);
-        if (!buf_reserve(&scan->window, wanted)) {
+        /* Rows are decoded where they lie, and the decoder reads a little past their end. */
+        if (!buf_reserve(&scan->window, wanted + ROW_SLACK)) {
             return bv_error_set(err, BV_NO_MEMORY, "no memory to read %zu bytes of %s", wanted,
                                 scan->path);
         }

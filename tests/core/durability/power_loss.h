@@ -403,7 +403,7 @@ disk_file_after(struct recording_file *out, struct chance *chance, const struct 
 
         if (!change->is_truncate) {
             disk_write_some(chance, mood, out->data, change);
-        } else if (disk_keeps(chance, mood)) {
+        } else if (disk_keeps(chance, mood) && change->offset < most) {
             memset(out->data + change->offset, 0, most - (size_t)change->offset);
         }
     }
