@@ -177,6 +177,7 @@ def _load_ours(bench: Bench, pipeline: str, entities: int, sweeps: int) -> None:
         for _ in range(bench.rounds):
             for core, name in CORES:
                 server, seconds = _start(bench, name, core, data_dir)
+                spent = server.cpu_seconds()
                 try:
                     _check_loaded(bench, server, counts, *options)
                 finally:
@@ -184,6 +185,7 @@ def _load_ours(bench: Bench, pipeline: str, entities: int, sweeps: int) -> None:
                 bench.series.add(label, name, "s/GB", seconds / (state / GB))
                 bench.series.add(label, name, "s to ready", seconds)
                 bench.series.add(label, name, "ns/entity", seconds * 1e9 / entities)
+                bench.series.add(label, name, "cpu-s/GB", spent / (state / GB))
                 bench.series.add(label, name, "GB state", state / GB)
                 bench.series.add(label, name, "GB file", snapshot.size / GB)
             files = c.files_below(data_dir / "data/snapshots")
