@@ -155,6 +155,8 @@ struct engine {
     struct histogram pauses;
     uint64_t lag_lsn;         /* not durable when it was looked at ... */
     uint64_t lag_since_ns;    /* ... at this time; 0: all was durable */
+    uint64_t background_ns;   /* when it was last asked what to do beside the requests */
+    uint64_t busy_ns;         /* the last tick with requests */
     uint64_t slice_credit_ns; /* what ticks have earned for slices beside them */
     bool has_sweep_left;
     uint32_t sweep_page;     /* where the round of sweeping goes on; 0: none is under way */

@@ -15,17 +15,28 @@
 #define LOAD_SLICE_NS   50000u
 #define LOAD_LEAST_NS   20000u /* less is not worth a beginning */
 #define IDLE_SLICE_NS   200000u
+#define QUIET_NS        2000000u /* no request for so long: nothing else to do */
+#define GAP_SHARE       4u       /* of the time between loaded ticks */
 #define SWEEP_COUNT_MAX 4096u
 #define WAIT_POLL_MS    10
 
 static uint64_t
-budget_ns(struct engine *engine, uint64_t tick_ns)
+budget_ns(struct engine *engine, uint64_t now_ns, uint64_t tick_ns)
 {
-    if (tick_ns == 0) {
+    const uint64_t since_ns = now_ns - engine->background_ns;
+
+    engine->background_ns = now_ns;
+    if (tick_ns != 0) {
+        engine->busy_ns = now_ns;
+        engine->slice_credit_ns += tick_ns / LOAD_SHARE;
+    } else if (now_ns - engine->busy_ns >= QUIET_NS) {
         engine->slice_credit_ns = 0;
         return IDLE_SLICE_NS;
+    } else {
+        /* No idleness: acks wait for the disk, and the next requests come with them. They would
+         * find a long slice in their way. */
+        engine->slice_credit_ns += since_ns / GAP_SHARE;
     }
-    engine->slice_credit_ns += tick_ns / LOAD_SHARE;
     if (engine->slice_credit_ns < LOAD_LEAST_NS) {
         return 0;
     }
@@ -56,13 +67,16 @@ look_at_lag(struct engine *engine, uint64_t now_ns)
 uint64_t
 engine_background(struct engine *engine, uint64_t now_ns, uint64_t tick_ns)
 {
-    const uint64_t budget = budget_ns(engine, tick_ns);
+    const uint64_t budget = budget_ns(engine, now_ns, tick_ns);
     const uint64_t until_ns = now_ns + budget;
     const bool is_copying = engine->snapshot != NULL && snapshot_copy_is_running(engine->snapshot);
     uint64_t wait = ENGINE_IDLE;
 
     if (engine->wal != NULL) {
         look_at_lag(engine, now_ns);
+    }
+    if (budget == 0 && tick_ns == 0 && (is_copying || engine->has_sweep_left)) {
+        return (LOAD_LEAST_NS - engine->slice_credit_ns) * GAP_SHARE; /* no spinning meanwhile */
     }
     if (budget == 0) {
         return engine->has_sweep_left     ? 0

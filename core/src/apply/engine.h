@@ -200,20 +200,20 @@ bool engine_snapshot_result(const struct engine *engine, uint64_t ticket,
  * reactor, and for the last one of a clean stop. */
 enum bv_status engine_snapshot_wait(struct engine *engine, uint64_t timeout_ms,
                                     struct engine_snapshot *out, struct bv_error *err);
- /* About how long a recovery would replay, from the records since the last snapshot. */
- uint64_t engine_replay_ms(const struct engine *engine);
+/* About how long a recovery would replay, from the records since the last snapshot. */
+uint64_t engine_replay_ms(const struct engine *engine);
 
- enum engine_readiness engine_readiness(const struct engine *engine);
- /* Of ENGINE_FAILED: what failed. */
- const struct bv_error *engine_failure(const struct engine *engine);
+enum engine_readiness engine_readiness(const struct engine *engine);
+/* Of ENGINE_FAILED: what failed. */
+const struct bv_error *engine_failure(const struct engine *engine);
 
- uint64_t engine_registry_version(const struct engine *engine);
- /* {"node_count":N,"version":V,"events":[..],"tables":[..],"derivations":[..]} */
- void engine_describe_registry(const struct engine *engine, struct buf *json);
- /* Tables ascending by name; false past the last. */
- bool engine_table_stats_get(const struct engine *engine, uint32_t index,
-                             struct engine_table_stats *out);
- void engine_stats_get(const struct engine *engine, struct engine_stats *out);
- void engine_digest(struct engine *engine, bv_digest *out);
+uint64_t engine_registry_version(const struct engine *engine);
+/* {"node_count":N,"version":V,"events":[..],"tables":[..],"derivations":[..]} */
+void engine_describe_registry(const struct engine *engine, struct buf *json);
+/* Tables ascending by name; false past the last. */
+bool engine_table_stats_get(const struct engine *engine, uint32_t index,
+                            struct engine_table_stats *out);
+void engine_stats_get(const struct engine *engine, struct engine_stats *out);
+void engine_digest(struct engine *engine, bv_digest *out);
 
 #endif

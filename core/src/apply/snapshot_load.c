@@ -25,6 +25,7 @@
 
 struct load {
     struct engine *engine;
+    const struct snapshot_info *info; /* what its header says */
     struct buf registry_json;
     struct sections sections;
     bool is_restored;
@@ -164,11 +165,36 @@ take_entities(struct load *load, uint64_t image_lsn, struct slice body, struct b
     return status;
 }
 
+/* One table's index is made as large as it will be, which saves its splits. Of several the header
+ * does not say how many entities each has. */
+static void
+presize(const struct load *load)
+{
+    const uint64_t most = load->info->bytes / ENTITY_HEAD_BYTES;
+    struct table *only = NULL;
+
+    for (uint32_t i = 0; i < load->sections.count; i++) {
+        const struct section *section = &load->sections.list[i];
+
+        if (section->kind == SECTION_TABLE) {
+            if (only != NULL) {
+                return;
+            }
+            only = section->table->table;
+        }
+    }
+    if (only != NULL) {
+        table_presize(only, load->info->entity_count < most ? load->info->entity_count : most);
+    }
+}
+
 static enum bv_status
 take_chunk(void *context, enum snapshot_chunk_type type, uint64_t image_lsn, struct slice body,
            struct bv_error *err)
 {
     struct load *load = context;
+
+    enum bv_status status;
 
     switch (type) {
     case SNAPSHOT_REGISTRY:
@@ -178,8 +204,12 @@ take_chunk(void *context, enum snapshot_chunk_type type, uint64_t image_lsn, str
                    : BV_OK;
     case SNAPSHOT_SECTIONS:
         load->is_restored = true;
-        return sections_restore(&load->sections, load->engine, buf_slice(&load->registry_json),
-                                body, err);
+        status = sections_restore(&load->sections, load->engine, buf_slice(&load->registry_json),
+                                  body, err);
+        if (status == BV_OK) {
+            presize(load);
+        }
+        return status;
     case SNAPSHOT_ENTITIES:
         return take_entities(load, image_lsn, body, err);
     case SNAPSHOT_END:
@@ -224,7 +254,7 @@ check_loss(const struct engine *engine, const struct snapshot_info *info, struct
 static enum bv_status
 load_file(struct snapshot_info *info, struct engine *engine, const char *path, struct bv_error *err)
 {
-    struct load load = {.engine = engine};
+    struct load load = {.engine = engine, .info = info};
     struct os *os = engine->directory->os;
 
     buf_init(&load.registry_json);

@@ -339,6 +339,19 @@ plan_image_read_groups(struct plan_image *out, const struct plan_layout *layout,
 
 /* ---- images ---- */
 
+uint32_t
+plan_image_plain_size(const struct plan_image *image, uint32_t *offset)
+{
+    const struct plan_image_group *group = image->groups;
+
+    if (image->group_count != 1 || group->group->window_ms != 0 || group->run_count != 1 ||
+        group->runs->encoded != NULL) {
+        return 0;
+    }
+    *offset = group->runs->offset;
+    return group->runs->size;
+}
+
 void
 plan_image_write(struct buf *out, const struct plan_image *image, const void *state,
                  uint64_t now_ms, const struct agg_heap *heap)

@@ -188,6 +188,9 @@ enum bv_status plan_image_read_groups(struct plan_image *out, const struct plan_
                                       const struct value *section, struct arena *arena,
                                       struct bv_error *err);
 
+/* The size of an image that is one piece of the state's bytes, beginning at *offset; 0: it is not.
+ */
+uint32_t plan_image_plain_size(const struct plan_image *image, uint32_t *offset);
 /* Appends the image of an entity, as of now_ms. */
 void plan_image_write(struct buf *out, const struct plan_image *image, const void *state,
                       uint64_t now_ms, const struct agg_heap *heap);

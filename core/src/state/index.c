@@ -28,7 +28,8 @@
 #define NOTE_TOMBSTONES   2
 #define SEGMENT_PLACES    (INDEX_BUCKETS * INDEX_PLACES)
 #define SPLIT_COUNT       1150u
-#define EARLY_SPLIT_COUNT 768u /* 60%: chance alone stays above it */
+#define EARLY_SPLIT_COUNT 768u  /* 60%: chance alone stays above it */
+#define PRESIZED_COUNT    1000u /* on the average: few reach SPLIT_COUNT by chance */
 #define TOMBSTONES_MAX    100u
 #define PREFETCH_AHEAD    24u
 #define DIRECTORY_BYTES   ((uint64_t)sizeof(uint32_t) << INDEX_DEPTH_MAX)
@@ -254,6 +255,37 @@ index_insert(struct index *index, uint64_t hash, uint32_t ref)
             return false;
         }
     }
+}
+
+bool
+index_presize(struct index *index, uint64_t count)
+{
+    unsigned depth = 0;
+    size_t made = 0;
+
+    if (index->directory[0] != 0) {
+        return true;
+    }
+    while (depth < INDEX_DEPTH_MAX && count >> depth > PRESIZED_COUNT) {
+        depth++;
+    }
+    for (; made < (size_t)1 << depth; made++) {
+        index->directory[made] = segment_create(index, depth);
+        if (index->directory[made] == 0) {
+            break;
+        }
+    }
+    if (made == (size_t)1 << depth) {
+        index->depth = depth;
+        index->warmed = made;
+        return true;
+    }
+    while (made-- > 0) {
+        pages_release(index->pages, index->directory[made], INDEX_SEGMENT_BYTES);
+        index->directory[made] = 0;
+    }
+    index->segment_count = 0;
+    return false;
 }
 
 /* ---- shrinking ---- */

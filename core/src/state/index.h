@@ -60,6 +60,9 @@ uint64_t index_bytes(const struct index *index);
 
 /* False when memory is spent; the index is then as it was. The hash's key must not be there. */
 bool index_insert(struct index *index, uint64_t hash, uint32_t ref);
+/* Segments for about so many entries, in an index that never had one: on the way there hardly any
+ * splits. False when memory is spent; the index is then as it was. */
+bool index_presize(struct index *index, uint64_t count);
 /* The entry must be there. */
 void index_remove(struct index *index, uint64_t hash, uint32_t ref);
 void index_replace(struct index *index, uint64_t hash, uint32_t old_ref, uint32_t new_ref);

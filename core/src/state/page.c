@@ -572,8 +572,9 @@ pages_live_map(uint64_t map[PAGE_MAP_WORDS], struct pages *pages, uint32_t page)
     }
     uint32_t live = record->block_units == 0 ? 1 : PAGE_UNITS / record->block_units;
 
-    for (uint32_t i = 0; i < live; i++) {
-        map[i / 64] |= 1ull << (i % 64);
+    memset(map, 0xff, live / 64 * sizeof map[0]);
+    if (live % 64 != 0) {
+        map[live / 64] = (1ull << (live % 64)) - 1;
     }
     for (uint32_t ref = record->free_ref; ref != 0;) {
         const uint32_t block = ref % PAGE_UNITS / record->block_units;

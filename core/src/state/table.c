@@ -473,6 +473,12 @@ table_insert_image(struct table *table, uint64_t hash, struct slice key, uint64_
     return ref;
 }
 
+void
+table_presize(struct table *table, uint64_t count)
+{
+    (void)index_presize(&table->index, count);
+}
+
 uint32_t
 table_move(struct table *table, uint64_t hash, uint32_t old_ref)
 {
@@ -498,6 +504,13 @@ uint16_t
 table_layout_of(const struct table *table, uint32_t ref)
 {
     return layout_of(table, ref);
+}
+
+bool
+table_is_plain(const struct table *table, uint32_t *state_size)
+{
+    *state_size = table->state_size;
+    return table->foreign_blocks == 0 && table->long_key_count == 0;
 }
 
 struct slice

@@ -84,6 +84,10 @@ table_state(const struct table *table, uint32_t ref)
 uint16_t table_layout_of(const struct table *table, uint32_t ref);
 /* The block's key, where it lies: valid as long as the entity lives. */
 struct slice table_key(const struct table *table, uint32_t ref);
+/* Where to find everything in every block of the table, for who walks all of them. All have the
+ * current layout and a short key; behind the state stand u48 touched_ms, u8 key_length, u8 flags
+ * and the key. False when some block is otherwise. */
+bool table_is_plain(const struct table *table, uint32_t *state_size);
 /* When the entity was last touched: 48 bits of milliseconds. */
 uint64_t table_touched_ms(const struct table *table, uint32_t ref);
 void table_touch(struct table *table, uint32_t ref, uint64_t now_ms);
@@ -100,6 +104,9 @@ void table_touch(struct table *table, uint32_t ref, uint64_t now_ms);
 enum table_image { TABLE_IMAGE_NEW, TABLE_IMAGE_REPLACES, TABLE_IMAGE_STALE };
 uint32_t table_insert_image(struct table *table, uint64_t hash, struct slice key,
                             uint64_t touched_ms, uint64_t image_lsn, enum table_image *outcome);
+/* Room in the index for about so many, in a table that never had an entity; when memory does not
+ * suffice it grows as usual. */
+void table_presize(struct table *table, uint64_t count);
 /* The image_lsn of the entity's block: 0 when no image brought it. */
 uint64_t table_image_lsn(const struct table *table, uint32_t ref);
 
