@@ -256,6 +256,37 @@ test_each_refused_page_leaves_the_index_whole(void **state)
     close_index(&index, pages);
 }
 
+static void
+test_an_index_made_for_its_entries_hardly_splits(void **state)
+{
+    struct index index;
+    struct pages *pages = open_index(&index);
+
+    (void)state;
+    for (uint32_t ref = 1; ref <= ENTRIES; ref++) {
+        hashes.of[ref] = scramble(ref);
+    }
+    pages_fail_from(pages, 3);
+    assert_false(index_presize(&index, ENTRIES));
+    assert_int_equal(index.segment_count, 0);
+    pages_fail_from(pages, 0);
+    assert_true(index_presize(&index, ENTRIES));
+    const uint64_t made = index.segment_count;
+
+    for (uint32_t ref = 1; ref <= ENTRIES; ref++) {
+        assert_true(index_insert(&index, hashes.of[ref], ref));
+    }
+    assert_true(index.split_count < made / 10);
+    for (uint32_t ref = 1; ref <= ENTRIES; ref++) {
+        assert_true(has(&index, hashes.of[ref], ref));
+    }
+    assert_true(index_presize(&index, 1)); /* one that has entries is left as it is */
+    assert_true(index.segment_count >= made);
+    index_deinit(&index);
+    assert_true(pages_used_bytes(pages) == 0);
+    pages_destroy(pages);
+}
+
 int
 main(void)
 {
@@ -268,6 +299,7 @@ main(void)
         cmocka_unit_test(test_a_full_row_over_the_end_survives_a_split),
         cmocka_unit_test(test_tombstones_are_swept_out),
         cmocka_unit_test(test_each_refused_page_leaves_the_index_whole),
+        cmocka_unit_test(test_an_index_made_for_its_entries_hardly_splits),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
