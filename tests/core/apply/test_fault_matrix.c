@@ -17,7 +17,9 @@
 
 #include "os/fault.h"
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if defined(__SANITIZE_THREAD__)
+static const uint64_t occurrences[] = {2};
+#elif defined(__SANITIZE_ADDRESS__)
 static const uint64_t occurrences[] = {1, 4};
 #else
 static const uint64_t occurrences[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10};

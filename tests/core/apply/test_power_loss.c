@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define STATES_DEFAULT 1000
+#define STATES_DEFAULT 600
 #else
 #define STATES_DEFAULT 10000
 #endif
@@ -341,8 +341,8 @@ test_power_loss_keeps_what_was_synced_under_policy_os(void **state)
     run_policy(BV_POLICY_OS, false, "os");
 }
 
-/* The check can fail: without syncs acknowledged events are lost. Even then no state is served that
- * never was: it is an earlier one, or the boot is refused. */
+/* The check can fail: without syncs acknowledged events are missing, which most boots see. Even
+ * then no state is served that never was: it is an earlier one, or the boot is refused. */
 static void
 test_a_disk_that_lies_about_syncs_loses_events_but_serves_no_wrong_state(void **state)
 {
@@ -352,7 +352,7 @@ test_a_disk_that_lies_about_syncs_loses_events_but_serves_no_wrong_state(void **
     campaign_of(&campaign, BV_POLICY_ALWAYS, false,
                 number_from("POWER_STATES", STATES_DEFAULT) / 10, "always, syncs not done");
     assert_int_equal(campaign.wrong, 0);
-    assert_true(campaign.lost > 0);
+    assert_true(campaign.lost + campaign.refused > 0);
 }
 
 int
