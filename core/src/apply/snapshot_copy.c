@@ -495,8 +495,12 @@ snapshot_copy_request(struct snapshot_copy *copy)
 {
     const bool is_before_s = copy->phase == PHASE_MIGRATE || copy->phase == PHASE_BEGIN;
 
-    copy->wanted = is_before_s ? copy->begun : copy->begun + 1;
-    return copy->wanted;
+    const uint64_t ticket = is_before_s ? copy->begun : copy->begun + 1;
+
+    if (ticket > copy->wanted) { /* a restart may have left a later one */
+        copy->wanted = ticket;
+    }
+    return ticket;
 }
 
 bool

@@ -306,7 +306,8 @@ wal_bytes_on_disk(const struct wal *wal)
 bool
 wal_can_resume(const struct wal *wal)
 {
-    return atomic_load_explicit(&wal->can_resume, memory_order_acquire);
+    /* In this order: the writer takes `can_resume` back before it takes the wish back. */
+    return !atomic_load(&wal->resume_wanted) && atomic_load(&wal->can_resume);
 }
 
 void

@@ -117,7 +117,7 @@ enum bv_status wal_retire(struct wal *wal, uint64_t lsn, uint64_t keep_history_m
  * When it can, the log is ready to resume: the owner takes a snapshot of all that is in memory and
  * then calls wal_resume; the log goes on in a fresh segment. What was published after the durable
  * LSN is not written again: the snapshot holds it. */
-/* Any thread; event_fd is signalled when it turns true. */
+/* Any thread; event_fd is signalled when it turns true. Not while a wal_resume is under way. */
 bool wal_can_resume(const struct wal *wal);
 /* Producer. The snapshot up to next_lsn - 1, the last LSN given to a record, is published. Returns
  * at once; the writer opens a segment whose first LSN is next_lsn and only then is wal_failed false

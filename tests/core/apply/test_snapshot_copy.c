@@ -392,6 +392,15 @@ run_slices(struct fixture *f, unsigned ms)
 }
 
 static void
+run_slices_until(struct fixture *f, uint64_t ticket, struct engine_snapshot *out)
+{
+    for (unsigned ms = 0; !engine_snapshot_result(f->engine, ticket, out); ms += 10) {
+        assert_true(ms < 20000);
+        run_slices(f, 10);
+    }
+}
+
+static void
 test_time_bytes_and_requests_begin_a_snapshot(void **state)
 {
     struct place place;
@@ -462,6 +471,36 @@ test_a_request_under_way_gets_a_snapshot_that_knows_it(void **state)
     /* Nothing new: no file is written again. */
     assert_true(snap_take(&f) == lsn);
     assert_int_equal(snap_count(&place), 2);
+    close_place(&place, &f);
+}
+
+/* A registration takes the attempt back to before its S; what was asked behind that S stays asked.
+ */
+static void
+test_a_request_before_a_restart_is_answered_beside_one_after_it(void **state)
+{
+    struct place place;
+    struct fixture f;
+    struct engine_snapshot snapshot;
+
+    (void)state;
+    open_place(&place, &f, BV_POLICY_OS);
+    snap_feed(&f, 0, 2000, 1000);
+    const uint64_t first = engine_snapshot_request(f.engine);
+
+    for (unsigned i = 0; i < 20; i++) {
+        snap_slice(&f);
+    }
+    const uint64_t behind = engine_snapshot_request(f.engine);
+
+    assert_true(behind == first + 1);
+    fixture_register(&f, SNAP_NODES(SNAP_MORE_FEATURES, "Pairs"));
+    assert_true(engine_snapshot_request(f.engine) == first);
+    run_slices_until(&f, first, &snapshot);
+    assert_int_equal(snapshot.status, BV_OK);
+    run_slices_until(&f, behind, &snapshot);
+    assert_int_equal(snapshot.status, BV_OK);
+    assert_int_equal(snap_count(&place), 1); /* nothing was new */
     close_place(&place, &f);
 }
 
@@ -650,6 +689,7 @@ main(void)
         cmocka_unit_test(test_an_empty_engine_takes_and_reads_a_snapshot),
         cmocka_unit_test(test_time_bytes_and_requests_begin_a_snapshot),
         cmocka_unit_test(test_a_request_under_way_gets_a_snapshot_that_knows_it),
+        cmocka_unit_test(test_a_request_before_a_restart_is_answered_beside_one_after_it),
         cmocka_unit_test(test_without_a_log_there_are_no_snapshots),
         cmocka_unit_test(test_a_disk_that_refuses_costs_one_snapshot_and_nothing_else),
         cmocka_unit_test(test_a_log_that_failed_resumes_behind_a_snapshot),

@@ -231,6 +231,30 @@ test_what_arrives_while_the_new_segment_is_made_is_kept(void **state)
     fixture_deinit(&f);
 }
 
+/* A slow look at the disk is still going on when the log is told to resume: nobody may take its
+ * answer for leave to begin a second time. */
+static void
+test_a_log_that_is_told_to_resume_does_not_ask_for_it_again(void **state)
+{
+    struct os_fault fault;
+    struct fixture f;
+
+    (void)state;
+    start_open(&f, &fault);
+    fail_once(&f, &fault);
+    await(&f, wal_can_resume);
+    atomic_store(&fault.sync_delay_us, 50000);
+    usleep(20000); /* the writer is in its next look */
+    wal_resume(f.wal, f.next_lsn, f.time_ms, 3);
+    while (wal_failed(f.wal)) {
+        assert_false(wal_can_resume(f.wal));
+    }
+    assert_false(wal_can_resume(f.wal));
+    atomic_store(&fault.sync_delay_us, 0);
+    fixture_commit(&f, 1, 81);
+    fixture_deinit(&f);
+}
+
 static void
 test_no_room_on_the_disk_keeps_a_failed_log_failed(void **state)
 {
@@ -362,6 +386,7 @@ main(void)
         cmocka_unit_test(test_a_log_comes_back_after_a_failed_sync),
         cmocka_unit_test(test_a_resume_that_fails_leaves_the_log_failed_and_can_be_tried_again),
         cmocka_unit_test(test_what_arrives_while_the_new_segment_is_made_is_kept),
+        cmocka_unit_test(test_a_log_that_is_told_to_resume_does_not_ask_for_it_again),
         cmocka_unit_test(test_no_room_on_the_disk_keeps_a_failed_log_failed),
         cmocka_unit_test(test_a_log_that_could_resume_and_then_cannot_says_so),
         cmocka_unit_test(test_the_text_of_a_failure_can_be_read_by_any_thread_at_any_time),
