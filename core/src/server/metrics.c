@@ -172,6 +172,21 @@ put_histogram(struct buf *text, const char *name, const char *help,
                (double)word(&histogram->sum_ns) / NS_PER_S, name, (unsigned long long)count);
 }
 
+/* Buckets are powers of two: a bound of 300 us wants the exact one. */
+static void
+put_longest_pause(struct buf *text, const struct publication *publication)
+{
+    const struct histogram *pauses =
+        atomic_load_explicit(&publication->pauses, memory_order_acquire);
+
+    if (pauses != NULL) {
+        put_head(text, "beava_apply_pause_max_seconds", GAUGE,
+                 "Longest of the pauses since the start.");
+        buf_printf(text, "beava_apply_pause_max_seconds %.9f\n",
+                   (double)word(&pauses->max_ns) / NS_PER_S);
+    }
+}
+
 /* ---- series with labels ---- */
 
 static void
@@ -374,6 +389,7 @@ sidecar_metrics(struct sidecar *sidecar, struct buf *text)
     put_histogram(text, "beava_apply_pause_seconds",
                   "Time the apply thread spent beside requests: snapshots, sweeps.",
                   atomic_load_explicit(&publication->pauses, memory_order_acquire));
+    put_longest_pause(text, publication);
     put_histogram(text, "beava_snapshot_duration_seconds", "Time of good snapshots.",
                   &publication->snapshot_times);
     put_histogram(text, "beava_wal_sync_duration_seconds", "Time of syncs of the log.",

@@ -198,6 +198,7 @@ test_numbers_of_all_kinds_are_written_as_prometheus_reads_them(void **state)
     assert_line(text, "beava_apply_pause_seconds_bucket{le=\"+Inf\"} 2");
     assert_line(text, "beava_apply_pause_seconds_sum 0.000003900");
     assert_line(text, "beava_apply_pause_seconds_count 2");
+    assert_line(text, "beava_apply_pause_max_seconds 0.000003000");
     assert_null(strstr(text, "beava_wal_sync_duration_seconds")); /* no log, no syncs */
     free(text);
 }
