@@ -113,6 +113,9 @@ unsigned budget_percent(const struct engine *engine);
  * and log evictions. */
 bool budget_admits(struct engine *engine, struct live_source *source, struct value *values,
                    struct bv_error *err);
+/* Logs what time it is, and nothing else, so that there is something new for a snapshot; false
+ * without a table, or when the log does not take it. */
+bool budget_log_clock(struct engine *engine);
 /* Replays a RECORD_EVICT. */
 enum bv_status budget_replay_evict(struct engine *engine, uint64_t lsn, struct slice body,
                                    struct bv_error *err);

@@ -120,6 +120,16 @@ move_clock(struct engine *engine, const struct live_table *table)
     }
 }
 
+bool
+budget_log_clock(struct engine *engine)
+{
+    if (engine->live.table_count == 0) {
+        return false;
+    }
+    begin_record(engine, engine->live.tables[0]);
+    return log_record(engine);
+}
+
 /* Of a few entities the one that was touched longest ago. */
 static bool
 evict_idle(struct engine *engine, struct live_table *table)

@@ -18,7 +18,7 @@
  *   (3) While a failed log waits for its snapshot nothing takes an LSN, so all its images have
  *       image_lsn S, and S may be published although the log is not durable up to it: the log goes
  *       on behind it.
- *   (4) Without anything new in the log no snapshot is written. */
+ *   (4) Without anything new in the log no snapshot is written; a log that has no room makes it. */
 #include <stdlib.h>
 
 #include "apply/images.h"
@@ -61,6 +61,8 @@ struct snapshot_copy {
     uint64_t retry_at_ns;
     uint64_t logged_bytes_at_begin;
     uint64_t replayed_bytes;
+    uint32_t retain;
+    uint32_t clocks_for_room; /* logged since the log has had no room */
 
     /* Read by the writer's thread. */
     _Atomic uint64_t resume_lsn; /* durable by decree: (3); 0: none */
@@ -252,10 +254,43 @@ begins_for_log(struct snapshot_copy *copy, uint64_t now_ns)
 }
 
 static bool
+has_no_room(const struct snapshot_copy *copy)
+{
+    return BV_UNLIKELY(wal_pressure(copy->engine->wal) == WAL_PRESSURE_REFUSES);
+}
+
+/* A log without room gets some only from snapshots, as many as are kept. Pushes are refused
+ * meanwhile: where nothing is new the clock is logged, or the log would stay full for ever. */
+static bool
+begins_for_room(struct snapshot_copy *copy, uint64_t now_ns)
+{
+    if (!has_no_room(copy)) {
+        copy->clocks_for_room = 0;
+        return false;
+    }
+    if (now_ns < copy->retry_at_ns) {
+        return false;
+    }
+    if (last_lsn(copy) == copy->good_lsn) {
+        if (copy->clocks_for_room == copy->retain || !budget_log_clock(copy->engine)) {
+            return false;
+        }
+        copy->clocks_for_room++;
+        wal_publish(copy->engine->wal);
+    } else if (last_lsn(copy) - copy->good_lsn > 1) {
+        copy->clocks_for_room = 0; /* more than the clock is new: there was room meanwhile */
+    }
+    return true;
+}
+
+static bool
 begins_now(struct snapshot_copy *copy, uint64_t now_ns)
 {
     if (BV_UNLIKELY(wal_failed(copy->engine->wal))) {
         return begins_for_log(copy, now_ns);
+    }
+    if (begins_for_room(copy, now_ns)) {
+        return true;
     }
     if (last_lsn(copy) == copy->good_lsn) {
         answer_requests(copy, BV_OK, NULL);
@@ -272,8 +307,10 @@ wait_ns(const struct snapshot_copy *copy, uint64_t now_ns)
 
     if (wal_failed(copy->engine->wal)) {
         at_ns = wal_can_resume(copy->engine->wal) ? copy->retry_at_ns : ENGINE_IDLE;
+    } else if (last_lsn(copy) == copy->good_lsn) {
+        at_ns = ENGINE_IDLE;
     } else {
-        at_ns = last_lsn(copy) == copy->good_lsn ? ENGINE_IDLE : due_at_ns(copy);
+        at_ns = has_no_room(copy) ? copy->retry_at_ns : due_at_ns(copy);
     }
     if (at_ns == ENGINE_IDLE) {
         return ENGINE_IDLE;
@@ -546,6 +583,7 @@ snapshot_copy_create(struct snapshot_copy **out, struct engine *engine,
     copy->good_lsn = options->loaded_lsn;
     copy->good_bytes = options->loaded_bytes;
     copy->replayed_bytes = options->replayed_bytes;
+    copy->retain = engine->options.snapshot_retain == 0 ? 2 : engine->options.snapshot_retain;
     const struct snapshot_options writer_options = {
         .directory = engine->directory,
         .retain = engine->options.snapshot_retain,

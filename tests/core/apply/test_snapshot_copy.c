@@ -442,6 +442,47 @@ test_time_bytes_and_requests_begin_a_snapshot(void **state)
     close_place(&place, &f);
 }
 
+/* Two snapshots are kept, and the log back to the older: one alone makes no room, and while pushes
+ * are refused nothing is new for a second. */
+static void
+test_a_log_without_room_gets_it_from_snapshots(void **state)
+{
+    struct place place;
+    struct fixture f;
+    struct engine_stats stats;
+    unsigned pushed = 0;
+
+    (void)state;
+    place_make(&place, BV_POLICY_ALWAYS);
+    place.options.segment_bytes = 16384;
+    place.options.wal_max_bytes = 100 * 4096;
+    place.options.look_ms = 10;
+    fixture_open(&f, &place.options);
+    fixture_register(&f, SNAP_NODES("", "Pairs"));
+    for (unsigned round = 0; round < 3; round++) {
+        do {
+            f.now_ms += 37;
+            fixture_push(&f, "Tx", "{\"user\":\"anna\",\"shop\":\"s\",\"amount\":1}");
+            engine_wait(f.engine, f.response.wait_lsn, true, NULL);
+            assert_true(pushed++ < 10000);
+        } while (f.response.kind == RESPONSE_ACK);
+        assert_int_equal(engine_readiness(f.engine), ENGINE_NO_SPACE);
+        for (unsigned ms = 0; engine_readiness(f.engine) != ENGINE_READY; ms += 10) {
+            assert_true(ms < 20000);
+            run_slices(&f, 10);
+            engine_tick_begin(f.engine, f.now_ms); /* hands over what the log is still owed */
+            engine_tick_end(f.engine);
+        }
+    }
+    const uint64_t lsn = snap_take(&f);
+
+    engine_stats_get(f.engine, &stats);
+    assert_true(stats.snapshot_count >= 4);
+    assert_int_equal(snap_count(&place), 2);
+    snap_check_crash(&place, &f, lsn);
+    close_place(&place, &f);
+}
+
 static void
 test_a_request_under_way_gets_a_snapshot_that_knows_it(void **state)
 {
@@ -688,6 +729,7 @@ main(void)
         cmocka_unit_test(test_long_keys_and_odd_keys_come_back),
         cmocka_unit_test(test_an_empty_engine_takes_and_reads_a_snapshot),
         cmocka_unit_test(test_time_bytes_and_requests_begin_a_snapshot),
+        cmocka_unit_test(test_a_log_without_room_gets_it_from_snapshots),
         cmocka_unit_test(test_a_request_under_way_gets_a_snapshot_that_knows_it),
         cmocka_unit_test(test_a_request_before_a_restart_is_answered_beside_one_after_it),
         cmocka_unit_test(test_without_a_log_there_are_no_snapshots),
