@@ -364,11 +364,15 @@ wal_event_arm(struct wal *wal, uint64_t acked_lsn_seen)
 void
 wal_want_sync(struct wal *wal, uint64_t lsn)
 {
-    if (wal->is_always || lsn <= atomic_load_explicit(&wal->sync_wanted, memory_order_relaxed)) {
-        return;
+    uint64_t wanted = atomic_load_explicit(&wal->sync_wanted, memory_order_relaxed);
+
+    /* The producer and the snapshot writer both ask: the later of the two must stand. */
+    while (!wal->is_always && lsn > wanted) {
+        if (atomic_compare_exchange_weak(&wal->sync_wanted, &wanted, lsn)) {
+            wal_ring_the_bell(wal);
+            return;
+        }
     }
-    atomic_store_explicit(&wal->sync_wanted, lsn, memory_order_release);
-    wal_ring_the_bell(wal);
 }
 
 enum bv_status
@@ -420,6 +424,10 @@ wal_configure(struct wal *wal, const struct wal_directory *directory,
     wal->directory = directory->path;
     wal->segment_bytes =
         options->segment_bytes == 0 ? WAL_SEGMENT_BYTES_DEFAULT : options->segment_bytes;
+    if (options->wal_max_bytes != 0 && wal->segment_bytes > options->wal_max_bytes / 4) {
+        /* The segment being written is never retired: it must not be all there may be. */
+        wal->segment_bytes = options->wal_max_bytes / 4;
+    }
     wal->sync_interval_ns = (uint64_t)options->sync_interval_ms * 1000000u;
     wal->sync_bytes = options->sync_bytes;
     wal->look_interval_ns =

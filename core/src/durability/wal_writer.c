@@ -117,14 +117,9 @@ wal_segment_next(struct wal *wal, uint64_t first_lsn, struct bv_error *err)
     return BV_OK;
 }
 
-/* A new segment when this group would not fit; a group larger than a segment gets one alone. */
 static enum bv_status
-rotate_if_full(struct wal *wal, uint64_t size, uint64_t first_lsn, struct bv_error *err)
+rotate(struct wal *wal, uint64_t first_lsn, struct bv_error *err)
 {
-    if (wal->segment.position + size <= wal->segment_bytes ||
-        wal->segment.position == SEGMENT_PAGE_SIZE) {
-        return BV_OK;
-    }
     enum bv_status status = sync_now(wal, err);
     if (status != BV_OK) {
         return status;
@@ -135,6 +130,16 @@ rotate_if_full(struct wal *wal, uint64_t size, uint64_t first_lsn, struct bv_err
         return status;
     }
     return wal_segment_next(wal, first_lsn, err);
+}
+
+/* A new segment when this group would not fit; a group larger than a segment gets one alone. */
+static enum bv_status
+rotate_if_full(struct wal *wal, uint64_t size, uint64_t first_lsn, struct bv_error *err)
+{
+    return wal->segment.position + size <= wal->segment_bytes ||
+                   wal->segment.position == SEGMENT_PAGE_SIZE
+               ? BV_OK
+               : rotate(wal, first_lsn, err);
 }
 
 /* Writes whole pages that begin with a mark; `page` is where the mark goes. */
@@ -366,10 +371,13 @@ do_duties(struct wal *wal, bool is_idle, uint64_t *deadline_ns, struct bv_error 
         *deadline_ns = 0; /* look for a group first, then go on */
         return BV_OK;
     }
-    if (is_synced(wal) && wal->marked_lsn < wal->last_lsn) {
+    /* Only closed segments are ever retired: without room there must be nothing in this one. */
+    bool wants_new =
+        wal_pressure(wal) == WAL_PRESSURE_REFUSES && wal->segment.position != SEGMENT_PAGE_SIZE;
+    if (wants_new || (is_synced(wal) && wal->marked_lsn < wal->last_lsn)) {
         uint64_t due_ns = wal->last_group_ns + wal->mark_delay_ns;
         if (now_ns >= due_ns) {
-            return write_mark(wal, 0, err);
+            return wants_new ? rotate(wal, wal->last_lsn + 1, err) : write_mark(wal, 0, err);
         }
         *deadline_ns = due_ns < *deadline_ns ? due_ns : *deadline_ns;
     }

@@ -95,6 +95,50 @@ test_too_little_free_space_refuses_at_once_and_ends_by_itself(void **state)
     fixture_deinit(&f);
 }
 
+static unsigned
+segments_on_disk(const struct fixture *f)
+{
+    struct os_names names = {0};
+    unsigned count = 0;
+
+    assert_int_equal(os_list(&names, os_posix(), f->path, NULL), BV_OK);
+    for (size_t i = 0; i < names.count; i++) {
+        uint64_t number;
+        count += segment_name_parse(&number, names.names[i]);
+    }
+    os_names_deinit(&names);
+    return count;
+}
+
+static void
+test_without_room_the_segment_is_closed_so_that_it_can_be_retired(void **state)
+{
+    struct os_fault fault;
+    struct fixture f;
+
+    (void)state;
+    start(&f, &fault);
+    f.options.tick_ms = 1;
+    f.options.segment_bytes = 1 << 20;
+    f.options.min_free_bytes = 1000000;
+    answer_free(&fault, 2000000);
+    assert_int_equal(fixture_open(&f), BV_OK);
+    fixture_commit(&f, 1, 81);
+    assert_int_equal(segments_on_disk(&f), 1);
+    answer_free(&fault, 999999);
+    usleep(2 * LOOK_MS * 1000);
+    fixture_commit(&f, 1, 81);
+    await_pressure(&f, WAL_PRESSURE_REFUSES);
+    for (int i = 0; i < 10000 && segments_on_disk(&f) != 2; i++) {
+        usleep(1000);
+    }
+    usleep(20000);
+    assert_int_equal(segments_on_disk(&f), 2); /* and not one after the other */
+    assert_int_equal(wal_retire(f.wal, 2, 0, NULL), BV_OK);
+    assert_int_equal(segments_on_disk(&f), 1);
+    fixture_deinit(&f);
+}
+
 static void
 test_free_space_is_asked_again_before_it_can_be_used_up(void **state)
 {
@@ -200,6 +244,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_too_little_free_space_refuses_at_once_and_ends_by_itself),
+        cmocka_unit_test(test_without_room_the_segment_is_closed_so_that_it_can_be_retired),
         cmocka_unit_test(test_free_space_is_asked_again_before_it_can_be_used_up),
         cmocka_unit_test(test_a_file_system_that_does_not_say_has_room),
         cmocka_unit_test(test_the_log_warns_at_80_percent_and_refuses_at_95_of_its_most),
