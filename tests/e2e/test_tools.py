@@ -373,3 +373,74 @@ def test_sigint_leaves_the_source_alone(tmp_path: pathlib.Path) -> None:
     process.send_signal(signal.SIGINT)
     process.wait(20)
     assert contents(data) == before
+
+
+def refusal(data_dir: pathlib.Path) -> str:
+    """What the server says that does not start."""
+    done = subprocess.run(
+        [str(binary()), "--data-dir", str(data_dir), "--http-addr", "127.0.0.1:0"]
+        + ["--tcp-port", "0", "--admin-addr", "127.0.0.1:0"],
+        capture_output=True,
+        text=True,
+        timeout=20,
+    )
+    assert done.returncode == 1, done
+    return done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("is_gone", [True, False])
+def test_a_missing_log_beside_a_snapshot_is_refused(tmp_path: pathlib.Path, is_gone: bool) -> None:
+    """As after a boot that did not mount the volume of the log."""
+    data = make(tmp_path / "data", 20, kill=True)
+    shutil.rmtree(data / "wal")
+    if not is_gone:
+        (data / "wal").mkdir()
+    report = verify(data, expect=1)
+    assert report["start"]["possible"] is False
+    assert [f["kind"] for f in report["findings"]] == ["missing_segment"]
+    said = refusal(data)
+    assert f"{data / 'wal'}: the log is missing" in said
+    assert "--accept-data-loss-after 21" in said
+    assert refusal(data).count("the log is missing"), "a refusal does not heal it"
+    with Server(data, "--accept-data-loss-after", "21") as server:
+        assert server.get("Ticks", "a") == row(set(range(1, 21)))
+    verify(data, expect=0)
+    assert starts(data) == row(set(range(1, 21))), "accepted once is enough"
+
+
+@pytest.mark.parametrize("is_gone", [True, False])
+def test_missing_snapshots_are_named(tmp_path: pathlib.Path, is_gone: bool) -> None:
+    data = make(tmp_path / "data", 20, 40, kill=True)
+    with Server(data, "--snapshot-retain-count", "1") as server:
+        push(server, range(EVENTS + 1, EVENTS + 5))
+        status, reply, _ = server.post("/snapshot", {})
+        assert status == 200, reply
+    assert verify(data, expect=0)["log"]["first_lsn"] > 1
+    shutil.rmtree(data / "snapshots")
+    if not is_gone:
+        (data / "snapshots").mkdir()
+    report = verify(data, expect=1)
+    assert report["start"]["possible"] is False
+    assert any(f["damage"] and f["first_lsn"] == 1 for f in report["findings"])
+    assert verify(data / "wal", expect=0)["start"] is None, "the snapshots may be elsewhere"
+    said = refusal(data)
+    assert f"the log begins at LSN {report['log']['first_lsn']}" in said
+    assert f"is the snapshot directory {data / 'snapshots'} the right one" in said
+    assert "--accept-data-loss-after 0" not in said
+    first, last = segments(data)[0].name, segments(data)[-1].name
+    with Server(data, "--accept-data-loss-after", "0") as server:
+        (record,) = [r for r in server.records() if r.get("kind") == "recovery.loss_accepted"]
+    assert (record["first_file"], record["last_file"]) == (first, last)
+    assert record["first_lsn"] == 1
+
+
+def test_two_empty_directories_are_sound(tmp_path: pathlib.Path) -> None:
+    for name in ("wal", "snapshots"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+    report = verify(tmp_path / "data", expect=0)
+    assert report["start"]["possible"] is True
+    done = subprocess.run(
+        [str(binary()), "verify", str(tmp_path / "data")], capture_output=True, text=True
+    )
+    assert "empty" in done.stdout
+    assert done.stdout.splitlines()[-1] == "sound"

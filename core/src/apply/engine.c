@@ -12,6 +12,7 @@
 #include <sys/random.h>
 
 #include "apply/apply.h"
+#include "durability/segment.h"
 #include "util/clock.h"
 #include "util/crash_point.h"
 #include "util/log.h"
@@ -121,6 +122,44 @@ ring_bytes(const struct engine_options *options)
     return given > least ? given : least;
 }
 
+/* A log keeps its last segment for ever: beside a snapshot a directory without any is another one
+ * than the log was in, or a volume that is not mounted, and what was acknowledged behind the
+ * snapshot is not there. */
+static enum bv_status
+check_log_is_there(const struct engine *engine, uint64_t start_lsn, struct bv_error *err)
+{
+    const struct engine_options *options = &engine->options;
+    const struct wal_directory *directory = engine->directory;
+    struct os_names names = {0};
+    bool is_there = false;
+    enum bv_status status = os_list(&names, directory->os, directory->path, err);
+
+    for (size_t i = 0; i < names.count && !is_there; i++) {
+        uint64_t number;
+        is_there = segment_name_parse(&number, names.names[i]);
+    }
+    os_names_deinit(&names);
+    if (status != BV_OK || is_there) {
+        return status;
+    }
+    if (options->accept_data_loss && options->accept_data_loss_after <= start_lsn) {
+        log_line(LOG_WARN, "recovery.loss_accepted", "beava.recovery",
+                 "the log is missing: what was behind the snapshot is given up",
+                 (struct log_field[]){LOG_TEXT("path", directory->path), LOG_INT("lsn", start_lsn)},
+                 2);
+        return BV_OK;
+    }
+    bv_error_set(err, BV_CORRUPT,
+                 "%s: the log is missing: there is a snapshot at LSN %llu and no segment",
+                 directory->path, (unsigned long long)start_lsn);
+    bv_error_path(err, "%s", directory->path);
+    bv_error_hint(err,
+                  "is this the right directory, and is its volume mounted? Restore the log, or "
+                  "start once with --accept-data-loss-after %llu",
+                  (unsigned long long)start_lsn);
+    return BV_CORRUPT;
+}
+
 /* The log after the snapshot: what its images hold already is passed by. */
 static enum bv_status
 replay(struct engine *engine, const struct snapshot_info *snapshot, struct recovery_result *result,
@@ -130,9 +169,11 @@ replay(struct engine *engine, const struct snapshot_info *snapshot, struct recov
 
     engine->next_lsn = start_lsn + 1;
     engine->is_over_images = start_lsn != 0;
-    enum bv_status status =
-        recovery_run(result, engine->directory, start_lsn, replay_record, engine, err);
+    enum bv_status status = start_lsn == 0 ? BV_OK : check_log_is_there(engine, start_lsn, err);
 
+    if (status == BV_OK) {
+        status = recovery_run(result, engine->directory, start_lsn, replay_record, engine, err);
+    }
     engine->is_over_images = false;
     if (status != BV_OK) {
         return status;

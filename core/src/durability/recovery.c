@@ -147,6 +147,23 @@ check_reach(const struct walk *walk, struct bv_error *err)
     return BV_CORRUPT;
 }
 
+/* The first segment begins above what is known: what is before it was in a snapshot, and none that
+ * reads was found. Nothing is wrong with the file, so that giving it up is not what to propose. */
+static enum bv_status
+refuse_late_start(const struct walk *walk, const char *path, struct bv_error *err)
+{
+    const struct wal_directory *directory = walk->directory;
+
+    bv_error_set(err, BV_CORRUPT,
+                 "%s: the log begins at LSN %" PRIu64 ", so that LSN %" PRIu64
+                 " cannot be read: what is before it was in a snapshot",
+                 path, walk->scan.header.first_lsn, last_kept(walk) + 1);
+    bv_error_path(err, "%s", path);
+    bv_error_hint(err, "is the snapshot directory %s the right one, and is its volume mounted?",
+                  directory->snapshot_path);
+    return BV_CORRUPT;
+}
+
 /* The log cannot be read at walk->end_offset of the open file, and something after it is known to
  * exist. BV_OK only when the loss has been accepted; the log then ends here. */
 static enum bv_status
@@ -420,6 +437,9 @@ open_segment(struct walk *walk, size_t index, struct bv_error *err)
     if (!goes_on_at(walk, walk->scan.header.first_lsn)) {
         if (index == walk->first) {
             walk->end_offset = 0;
+            if (walk->after_lsn == 0 && !walk->directory->accept_data_loss) {
+                return refuse_late_start(walk, path, err);
+            }
             return judge_damage(walk, path, "it is the first segment but begins with a later LSN",
                                 err);
         }
@@ -511,10 +531,31 @@ report_rest(struct walk *walk, const struct scan_rest *rest)
     }
 }
 
+/* Whole files are more than a torn tail: said before they go. */
+static void
+warn_files(const struct walk *walk, size_t index)
+{
+    char first[SEGMENT_NAME_SIZE];
+    char last[SEGMENT_NAME_SIZE];
+
+    segment_name(first, walk->numbers[index]);
+    segment_name(last, walk->numbers[walk->number_count - 1]);
+    log_line(LOG_WARN, "recovery.loss_accepted", "beava.recovery",
+             "whole segments are moved to quarantine",
+             (struct log_field[]){LOG_TEXT("path", walk->directory->path),
+                                  LOG_TEXT("first_file", first), LOG_TEXT("last_file", last),
+                                  LOG_INT("files", walk->number_count - index),
+                                  LOG_INT("first_lsn", last_kept(walk) + 1)},
+             5);
+}
+
 /* An accepted loss: segments from `index` on go to quarantine. */
 static enum bv_status
 drop_segments_from(struct walk *walk, size_t index, struct bv_error *err)
 {
+    if (index < walk->number_count) {
+        warn_files(walk, index);
+    }
     for (size_t i = walk->number_count; i > index; i--) {
         enum bv_status status = quarantine_segment(walk->directory->os, walk->directory->path,
                                                    walk->numbers[i - 1], err);

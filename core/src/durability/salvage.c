@@ -384,8 +384,9 @@ salvage_log(struct salvage *salvage, uint64_t highest_lsn, struct bv_error *err)
     if (status == BV_OK) {
         status = end_group(salvage, err);
     }
-    /* A last mark: whoever damages the last group now is found out. */
-    if (status == BV_OK && salvage->segment.fd >= 0) {
+    /* A last mark: whoever damages the last group now is found out. Beside a snapshot there is
+     * always a segment, or the log would be called missing. */
+    if (status == BV_OK && (salvage->segment.fd >= 0 || salvage->result->has_snapshot)) {
         status = begin_group(salvage, err);
         if (status == BV_OK) {
             status = end_group(salvage, err);

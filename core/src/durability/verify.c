@@ -110,6 +110,7 @@ verify_find(struct verify_paths *out, struct os *os, const char *directory, stru
     if (snapshots != 0 || begins(format, "beava-snapshots")) {
         (void)snprintf(out->snapshots, sizeof out->snapshots, "%s", directory);
     }
+    out->is_part = (out->wal[0] == '\0') != (out->snapshots[0] == '\0');
     if (out->wal[0] == '\0' && out->snapshots[0] == '\0') {
         (void)snprintf(inner, sizeof inner, "%s/wal", directory);
         if (look_into(os, inner, &ignored, &ignored)) {
@@ -245,6 +246,20 @@ on_record(void *context, const struct record_header *header, struct slice body,
 
 /* ---- the parts ---- */
 
+/* Nothing in it but what a start leaves before FORMAT: the next one makes it its own. */
+static bool
+is_empty(struct os *os, const char *path)
+{
+    struct os_names names = {0};
+    bool found = os_list(&names, os, path, NULL) == BV_OK;
+
+    for (size_t i = 0; i < names.count && found; i++) {
+        found = strcmp(names.names[i], "LOCK") == 0 || strcmp(names.names[i], "FORMAT.tmp") == 0;
+    }
+    os_names_deinit(&names);
+    return found;
+}
+
 static void
 check_format(struct verification *verification, const char *directory, const char *wanted)
 {
@@ -252,7 +267,8 @@ check_format(struct verification *verification, const char *directory, const cha
     struct verify_finding *finding;
 
     if (read_format(found, verification->os, directory, NULL) == BV_OK &&
-        strcmp(found, wanted) == 0) {
+        (strcmp(found, wanted) == 0 ||
+         (found[0] == '\0' && is_empty(verification->os, directory)))) {
         return;
     }
     verification->report->blocked_before = UINT64_MAX;
@@ -411,15 +427,38 @@ judge(struct verification *verification)
     struct verify_report *report = verification->report;
     const struct verify_snapshot *newest = newest_sound(report);
 
-    report->is_known = report->paths.wal[0] != '\0' &&
-                       (report->paths.snapshots[0] != '\0' || report->log.first_lsn <= 1);
+    report->is_log_missing =
+        newest != NULL && report->log.segments == 0 && report->log.first_lsn == 0;
+    report->is_known = !report->paths.is_part ||
+                       (report->paths.wal[0] != '\0' && report->paths.snapshots[0] != '\0') ||
+                       (report->paths.wal[0] != '\0' && report->log.first_lsn <= 1);
     if (newest == NULL) {
         report->is_possible = log_suffices(verification);
+        if (report->is_known && report->log.first_lsn > 1) {
+            struct verify_finding *finding = add_finding(report, true);
+            if (finding != NULL) {
+                finding->found = (struct survey_finding){
+                    .kind = SURVEY_GAP,
+                    .first_lsn = 1,
+                    .last_lsn = report->log.first_lsn - 1,
+                    .text = "what is before the log was in a snapshot, and there is none"};
+                (void)snprintf(finding->file, sizeof finding->file, "snapshots");
+            }
+        }
         return;
     }
     report->from_snapshot = true;
     report->snapshot_lsn = newest->start_lsn;
-    report->is_possible = snapshot_suffices(verification, newest);
+    report->is_possible = !report->is_log_missing && snapshot_suffices(verification, newest);
+    if (report->is_known && report->is_log_missing) {
+        struct verify_finding *finding = add_finding(report, true);
+        if (finding != NULL) {
+            finding->found = (struct survey_finding){
+                .kind = SURVEY_MISSING_SEGMENT,
+                .text = "the log is missing: there is a snapshot and no segment"};
+            (void)snprintf(finding->file, sizeof finding->file, "wal");
+        }
+    }
     for (size_t i = 0; i < report->snapshot_count; i++) {
         const struct verify_snapshot *other = &report->snapshots[i];
         if (other->is_sound && other != newest) {

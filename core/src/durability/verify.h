@@ -13,6 +13,7 @@
 struct verify_paths {
     char wal[OS_PATH_MAX];
     char snapshots[OS_PATH_MAX];
+    bool is_part; /* one of the two was named by itself: the other may be elsewhere */
 };
 /* What a directory given by a user is: one that holds wal/ and snapshots/, or one of these two.
  * BV_CONFIG when it is none of them. */
@@ -50,8 +51,9 @@ struct verify_report {
     struct survey_range *ranges; /* LSNs that no record holds */
     size_t range_count;
     uint64_t blocked_before; /* no start can pass through segments below this number */
-    /* What a start would do. Not known without the log, and without the snapshots only when the
-     * log goes back to LSN 1. */
+    bool is_log_missing;     /* beside a snapshot: no segment at all */
+    /* What a start would do. Not known when only one of the two directories was named, unless that
+     * is a log that goes back to LSN 1. */
     bool is_known, is_possible;
     bool from_snapshot;      /* otherwise from the log alone */
     uint64_t snapshot_lsn;   /* the snapshot it starts from */

@@ -128,7 +128,9 @@ text_start(struct buf *buf, const struct verify_report *report)
             buf_printf(buf, "start    possible: the snapshot at LSN %" PRIu64,
                        report->snapshot_lsn);
         } else {
-            buf_text(buf, "start    possible: the log from its beginning");
+            buf_text(buf, report->log.first_lsn == 0
+                              ? "start    possible: empty"
+                              : "start    possible: the log from its beginning");
         }
         buf_printf(buf, ", then %" PRIu64 " records", report->replay_records);
         if (report->has_fallback && report->fallback_lsn != 0) {

@@ -141,6 +141,9 @@ find_paths(struct verify_paths *out, const struct arguments *arguments)
     if (arguments->snapshot_dir != NULL) {
         (void)snprintf(out->snapshots, sizeof out->snapshots, "%s", arguments->snapshot_dir);
     }
+    if (arguments->directory == NULL) {
+        out->is_part = arguments->wal_dir == NULL || arguments->snapshot_dir == NULL;
+    }
     return 0;
 }
 

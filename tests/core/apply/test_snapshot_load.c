@@ -148,7 +148,7 @@ remove_log(const struct place *place)
 
 /* What a log that failed leaves when the process dies before it was resumed. */
 static void
-test_a_log_that_ends_before_the_snapshot_goes_on_behind_it(void **state)
+test_a_missing_log_beside_a_snapshot_is_refused_until_accepted(void **state)
 {
     struct place place;
     struct fixture f;
@@ -165,7 +165,15 @@ test_a_log_that_ends_before_the_snapshot_goes_on_behind_it(void **state)
     engine_digest(f.engine, &digest);
     fixture_close(&f);
     remove_log(&place);
+    assert_int_equal(try_open(&f, &place, &err), BV_CORRUPT);
+    assert_non_null(strstr(err.message, "the log is missing"));
+    place.options.accept_data_loss = true;
+    place.options.accept_data_loss_after = lsn + 1;
+    assert_int_equal(try_open(&f, &place, &err), BV_CORRUPT);
+    place.options.accept_data_loss_after = lsn;
     open_and_check(&f, &place, &digest, lsn);
+    place.options.accept_data_loss = false;
+    place.options.accept_data_loss_after = 0;
     snap_feed(&f, 300, 10, 50);
     place_reopen(&place, &f);
     fixture_close(&f);
@@ -463,7 +471,7 @@ main(void)
         cmocka_unit_test(test_the_older_snapshot_serves_without_loss),
         cmocka_unit_test(test_the_log_alone_serves_where_it_reaches_back),
         cmocka_unit_test(test_without_a_snapshot_that_reads_a_shorter_log_is_refused),
-        cmocka_unit_test(test_a_log_that_ends_before_the_snapshot_goes_on_behind_it),
+        cmocka_unit_test(test_a_missing_log_beside_a_snapshot_is_refused_until_accepted),
         cmocka_unit_test(test_another_version_is_refused_and_named),
         cmocka_unit_test(test_sections_that_do_not_fit_are_not_believed),
         cmocka_unit_test(test_an_end_that_counts_others_is_not_believed),

@@ -48,7 +48,7 @@ rescue_init(struct rescue *rescue)
 static void
 rescue_run(struct rescue *rescue)
 {
-    static const struct verify_paths written = {OUT "/wal", OUT "/snapshots"};
+    static const struct verify_paths written = {OUT "/wal", OUT "/snapshots", false};
     struct os *os = &rescue->memory.os;
     struct verify_report report;
     struct wal_directory *directory = NULL;

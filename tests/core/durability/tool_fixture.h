@@ -17,7 +17,7 @@
 #define SEGMENT_3   WAL "/segment-0000000000000003.log"
 #define SNAPSHOT(n) SNAPSHOTS "/snapshot-00000000000000" n ".bvs"
 
-static const struct verify_paths both_paths = {WAL, SNAPSHOTS};
+static const struct verify_paths both_paths = {WAL, SNAPSHOTS, false};
 
 static inline void
 tool_log(struct memory_os *memory)
