@@ -20,6 +20,7 @@
 #include "wire/number.h"
 
 #define MEMORY_SHARE_PERCENT 80
+#define WAL_MAX_BYTES_LEAST  (4u << 20)
 
 const struct config_row config_rows[CONFIG_OPTION_COUNT] = {
 #define OPTION(id, name, flag, variable, type, unit, default_text, lowest, highest, traits, help)  \
@@ -229,6 +230,22 @@ store_number(struct config *config, struct config_value *value, const struct con
     return BV_OK;
 }
 
+/* Below four segments of the least size the log has no room to hold and retire anything; an empty
+ * path would mean the root of the file system. */
+static enum bv_status
+check_meaning(enum config_option option, const char *source, const char *text, uint64_t number,
+              struct bv_error *err)
+{
+    if (option == CONFIG_WAL_MAX_BYTES && number != 0 && number < WAL_MAX_BYTES_LEAST) {
+        return refuse(&config_rows[option], source,
+                      "0 for no bound, or bytes or a size (64MiB) from 4194304 on", text, err);
+    }
+    if ((option == CONFIG_WAL_DIR || option == CONFIG_SNAPSHOT_DIR) && text[0] == '\0') {
+        return refuse(&config_rows[option], source, "the path of a directory", text, err);
+    }
+    return BV_OK;
+}
+
 enum bv_status
 config_store(struct config *config, enum config_option option, enum config_origin origin,
              const char *source, const char *text, struct bv_error *err)
@@ -260,6 +277,9 @@ config_store(struct config *config, enum config_option option, enum config_origi
         }
         value.number = word->number;
         strcpy(value.text, word->stored);
+    }
+    if (status == BV_OK) {
+        status = check_meaning(option, source, text, value.number, err);
     }
     if (status == BV_OK && origin >= stored->origin) {
         *stored = value;
@@ -339,6 +359,11 @@ read_data_dir(struct config *config, const char *path, struct bv_error *err)
     char directory[CONFIG_TEXT_MAX];
     enum bv_status status;
 
+    if (path[0] == '\0') {
+        return bv_error_set(err, BV_CONFIG,
+                            "invalid config field `data_dir`: --data-dir: expected the path of a "
+                            "directory, got \"\"");
+    }
     if (strlen(path) > CONFIG_TEXT_MAX - 16) {
         return bv_error_set(err, BV_CONFIG,
                             "invalid config field `data_dir`: the path is too long");

@@ -321,7 +321,7 @@ fill_sample(struct sample *out, const struct config_row *row)
         char *text = out->text[i];
 
         if (row->type == CONFIG_TYPE_NUMBER) {
-            snprintf(text, 64, "%llu", (unsigned long long)row->lowest + 1 + i);
+            snprintf(text, 64, "%llu", (unsigned long long)(row->highest - 1 - i));
         } else if (row->type == CONFIG_TYPE_BOOL) {
             snprintf(text, 64, "%s", i == 0 ? "true" : "false");
         } else if (row->type == CONFIG_TYPE_TEXT || row->type == CONFIG_TYPE_ADDRESS) {
@@ -410,6 +410,28 @@ test_bounds_have_their_published_defaults(void **state)
     assert_true(config_is_set(&config, CONFIG_ACCEPT_DATA_LOSS));
 }
 
+static void
+test_an_empty_directory_or_too_small_a_log_is_refused(void **state)
+{
+    struct bv_error err = {0};
+    bool takes_next = false;
+
+    (void)state;
+    assert_int_equal(config_read_flag(&config, "data-dir", "", &takes_next, &err), BV_CONFIG);
+    assert_non_null(strstr(err.message, "`data_dir`"));
+    assert_int_equal(config_read_flag(&config, "wal-dir", "", &takes_next, &err), BV_CONFIG);
+    assert_non_null(strstr(err.message, "`durability.wal_dir`"));
+    assert_int_equal(config_read_flag(&config, "snapshot-dir", "", &takes_next, &err), BV_CONFIG);
+    assert_non_null(strstr(err.message, "`durability.snapshot_dir`"));
+    assert_int_equal(config_read_flag(&config, "wal-max-bytes", "4194303", &takes_next, &err),
+                     BV_CONFIG);
+    assert_non_null(strstr(err.message, "4194304"));
+    assert_int_equal(config_read_flag(&config, "wal-max-bytes", "4MiB", &takes_next, &err), BV_OK);
+    assert_int_equal(config_number(&config, CONFIG_WAL_MAX_BYTES), 4 << 20);
+    assert_int_equal(config_read_flag(&config, "wal-max-bytes", "0", &takes_next, &err), BV_OK);
+    assert_int_equal(config_number(&config, CONFIG_WAL_MAX_BYTES), 0);
+}
+
 int
 main(void)
 {
@@ -431,6 +453,7 @@ main(void)
         cmocka_unit_test_setup(test_settings_of_the_library_have_the_option_names, reset),
         cmocka_unit_test(test_every_option_is_read_from_all_its_sources_in_their_order),
         cmocka_unit_test_setup(test_bounds_have_their_published_defaults, reset),
+        cmocka_unit_test_setup(test_an_empty_directory_or_too_small_a_log_is_refused, reset),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
