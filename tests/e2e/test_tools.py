@@ -378,8 +378,7 @@ def test_sigint_leaves_the_source_alone(tmp_path: pathlib.Path) -> None:
 def refusal(data_dir: pathlib.Path) -> str:
     """What the server says that does not start."""
     done = subprocess.run(
-        [str(binary()), "--data-dir", str(data_dir), "--http-addr", "127.0.0.1:0"]
-        + ["--tcp-port", "0", "--admin-addr", "127.0.0.1:0"],
+        [str(binary()), "--data-dir", str(data_dir), "--http-addr", "127.0.0.1:0", "--tcp-port", "0", "--admin-addr", "127.0.0.1:0"],
         capture_output=True,
         text=True,
         timeout=20,
@@ -444,3 +443,13 @@ def test_two_empty_directories_are_sound(tmp_path: pathlib.Path) -> None:
     )
     assert "empty" in done.stdout
     assert done.stdout.splitlines()[-1] == "sound"
+
+
+def test_a_verb_in_python_without_the_package_is_one_line(tmp_path: pathlib.Path) -> None:
+    python = tmp_path / "python3"
+    python.write_text("#!/bin/sh\nexit 1\n")
+    python.chmod(0o755)
+    program = shutil.copy(binary(), tmp_path / "beava")
+    done = subprocess.run([program, "snapshot"], capture_output=True, text=True, timeout=20)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == ("beava: error: snapshot: needs the Python package; pip install beava\n")

@@ -70,3 +70,11 @@ def test_the_verb_fails_with_one_line(capsys):
     with pytest.raises(SystemExit) as caught:
         verbs.main(["snapshot", "--nonsense"])
     assert caught.value.code == 2
+
+
+def test_the_verb_without_httpx_names_the_remedy(capsys, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert verbs.main(["snapshot"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("beava: error: snapshot: needs the Python package")
+    assert "pip install beava" in line

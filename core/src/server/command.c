@@ -10,10 +10,10 @@
  *   (1) A verb is handed over at most once; what came back unknown is a usage error.
  *
  * Exit codes: 0 fine, 1 failed, 2 usage, 3 a stop was cut off, 130 a second signal. */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "beava.h"
@@ -164,6 +164,30 @@ read_arguments(struct invocation *invocation, int argc, char **argv)
     return 0;
 }
 
+/* Whether that interpreter has the package; its own words for that name no remedy. */
+static bool
+has_package(const char *python)
+{
+    static const char probe[] =
+        "import importlib.util, sys; sys.exit(importlib.util.find_spec('beava') is None)";
+    const pid_t child = fork();
+    int code = 0;
+
+    if (child == 0) {
+        execlp(python, python, "-c", probe, (char *)NULL);
+        _exit(1);
+    }
+    return child > 0 && waitpid(child, &code, 0) == child && WIFEXITED(code) &&
+           WEXITSTATUS(code) == 0;
+}
+
+static int
+refuse_without_package(const char *verb)
+{
+    fprintf(stderr, "beava: error: %s: needs the Python package; pip install beava\n", verb);
+    return EXIT_FAILED;
+}
+
 /* python3 -m beava VERB ..., with the interpreter beside this binary if there is one. */
 static int
 hand_over(int argc, char **argv, int verb_index)
@@ -193,14 +217,16 @@ hand_over(int argc, char **argv, int verb_index)
         path[size] = '\0';
         slash = strrchr(path, '/');
         strcpy(slash + 1, python);
-        arguments[0] = path;    /* by which a virtual environment's Python finds its packages */
-        execv(path, arguments); /* returns when there is none */
-        arguments[0] = python;
+        arguments[0] = path; /* by which a virtual environment's Python finds its packages */
+        if (access(path, X_OK) != 0) {
+            arguments[0] = python;
+        }
     }
-    execvp(python, arguments);
-    fprintf(stderr, "beava: error: cannot run python3 -m beava: %s\n", strerror(errno));
+    if (has_package(arguments[0])) {
+        execvp(arguments[0], arguments);
+    }
     free(arguments);
-    return EXIT_FAILED;
+    return refuse_without_package(argv[verb_index]);
 }
 
 int

@@ -7,6 +7,7 @@ Exit status: 0 the file is in place, 1 it is not, 2 usage.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import os
 import sys
@@ -34,6 +35,11 @@ def main(argv: list[str]) -> int:
     if not url.lower().startswith(("http://", "https://")):
         sys.stderr.write(f"beava: error: snapshot needs an http:// URL; got {url!r}\n")
         return 2
+    if importlib.util.find_spec("httpx") is None:
+        sys.stderr.write(
+            "beava: error: snapshot: needs the Python package with httpx; pip install beava\n"
+        )
+        return 1
     try:
         with HttpTransport(url, timeout=arguments.timeout) as http:
             reply = http.send_snapshot()
