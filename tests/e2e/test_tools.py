@@ -215,7 +215,14 @@ def test_until_stops_before_the_damage(tmp_path: pathlib.Path) -> None:
     flip_event(data, 17)
     out, saved = salvage(data, "--until", 17, expect=0)
     assert saved["lost"] == 0
-    assert saved["left_out"] == EVENTS - 17
+    assert (saved["until"], saved["left_out"]) == (17, EVENTS - 17)
+    done = subprocess.run(
+        [str(binary()), "salvage", str(data), "--out", str(tmp_path / "again"), "--until", "17"],
+        capture_output=True,
+        text=True,
+    )
+    assert "everything after LSN 17 was left out" in done.stdout
+    assert "0 operations are lost up to LSN 17" in done.stdout
     assert starts(out) == row(set(range(1, 17)))
 
 
@@ -377,8 +384,9 @@ def test_sigint_leaves_the_source_alone(tmp_path: pathlib.Path) -> None:
 
 def refusal(data_dir: pathlib.Path) -> str:
     """What the server says that does not start."""
+    ports = ("--http-addr", "127.0.0.1:0", "--tcp-port", "0", "--admin-addr", "127.0.0.1:0")
     done = subprocess.run(
-        [str(binary()), "--data-dir", str(data_dir), "--http-addr", "127.0.0.1:0", "--tcp-port", "0", "--admin-addr", "127.0.0.1:0"],
+        [str(binary()), "--data-dir", str(data_dir), *ports],
         capture_output=True,
         text=True,
         timeout=20,

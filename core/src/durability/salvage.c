@@ -421,6 +421,7 @@ salvage_run(struct salvage_result *out, struct os *os, const struct salvage_opti
     uint64_t highest_lsn = 0;
 
     memset(out, 0, sizeof *out);
+    out->until = options->until;
     salvage.segment.fd = -1;
     salvage.segment.os = os;
     buf_init(&salvage.group);
@@ -494,15 +495,23 @@ salvage_write_text(struct buf *buf, const struct salvage_result *result)
         buf_printf(buf, "dropped  a torn tail of %" PRIu64 " bytes, which no ack had promised\n",
                    result->torn_bytes);
     }
-    if (result->left_out != 0) {
-        buf_printf(buf, "left out %" PRIu64 " records behind --until\n", result->left_out);
+    if (result->until != 0) {
+        buf_printf(buf,
+                   "left out everything after LSN %" PRIu64 " was left out: %" PRIu64
+                   " records that can be read\n",
+                   result->until, result->left_out);
     }
     for (size_t i = 0; i < result->range_count; i++) {
         const struct salvage_range *range = &result->ranges[i];
         buf_printf(buf, "LOST     LSN %" PRIu64 " to %" PRIu64 ": %s\n", range->first_lsn,
                    range->last_lsn, remarks[range->registration]);
     }
-    buf_printf(buf, "%" PRIu64 " operations are lost\n", result->lost);
+    if (result->until != 0) {
+        buf_printf(buf, "%" PRIu64 " operations are lost up to LSN %" PRIu64 "\n", result->lost,
+                   result->until);
+    } else {
+        buf_printf(buf, "%" PRIu64 " operations are lost\n", result->lost);
+    }
 }
 
 void
@@ -517,9 +526,9 @@ salvage_write_json(struct buf *buf, const struct salvage_result *result)
     buf_printf(buf,
                ",\"damaged_snapshots\":%" PRIu64 ",\"records\":%" PRIu64 ",\"events\":%" PRIu64
                ",\"last_lsn\":%" PRIu64 ",\"torn_tail_bytes\":%" PRIu64 ",\"left_out\":%" PRIu64
-               ",\"lost\":%" PRIu64 ",\"ranges\":[",
+               ",\"until\":%" PRIu64 ",\"lost\":%" PRIu64 ",\"ranges\":[",
                result->damaged_snapshots, result->records, result->events, result->last_lsn,
-               result->torn_bytes, result->left_out, result->lost);
+               result->torn_bytes, result->left_out, result->until, result->lost);
     for (size_t i = 0; i < result->range_count; i++) {
         const struct salvage_range *range = &result->ranges[i];
         buf_printf(buf,

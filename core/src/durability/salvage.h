@@ -33,6 +33,7 @@ struct salvage_result {
     uint64_t events;            /* in them */
     uint64_t last_lsn;          /* that the new directory knows of, lost ones included */
     uint64_t torn_bytes;        /* a torn tail, which nobody was promised */
+    uint64_t until;             /* as given; 0: none */
     uint64_t left_out;          /* records above `until` */
     uint64_t lost;              /* operations */
     struct salvage_range *ranges;

@@ -285,7 +285,8 @@ test_the_report_is_text_and_one_object(void **state)
     assert_true(slice_equal(
         buf_slice(&text),
         slice_text("{\"snapshot_lsn\":null,\"damaged_snapshots\":0,\"records\":5,\"events\":19,"
-                   "\"last_lsn\":24,\"torn_tail_bytes\":0,\"left_out\":0,\"lost\":5,\"ranges\":[{"
+                   "\"last_lsn\":24,\"torn_tail_bytes\":0,\"left_out\":0,\"until\":0,\"lost\":5,"
+                   "\"ranges\":[{"
                    "\"first_lsn\":2,\"last_lsn\":6,\"registration\":\"none\"}]}")));
     buf_clear(&text);
     salvage_write_text(&text, &rescue.result);
