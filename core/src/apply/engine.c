@@ -8,7 +8,9 @@
  * which goes through the same staging as a push, with the record's time and seed: the state comes
  * out bit for bit (a digest shows it).
  */
+#include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/random.h>
 
 #include "apply/apply.h"
@@ -355,6 +357,22 @@ open_state(struct engine *engine, struct bv_error *err)
     return reset_replay(engine, 0, err);
 }
 
+/* A start writes one segment; the message names the file, and this what to do. */
+static void
+hint_at_space(const struct engine_options *options, struct bv_error *err)
+{
+    const char *snapshots = options->snapshot_dir == NULL ? "" : options->snapshot_dir;
+
+    if (err == NULL || (err->os_errno != ENOSPC && err->os_errno != EDQUOT) ||
+        err->hint[0] != '\0') {
+        return;
+    }
+    const bool is_snapshot = snapshots[0] != '\0' && strstr(err->message, snapshots) != NULL;
+
+    bv_error_hint(err, "free space on the file system of %s",
+                  is_snapshot ? snapshots : options->wal_dir);
+}
+
 enum bv_status
 engine_open(struct engine **out, const struct engine_options *options, struct bv_error *err)
 {
@@ -390,6 +408,9 @@ engine_open(struct engine **out, const struct engine_options *options, struct bv
         };
 
         status = recover(engine, &wal_options, err);
+        if (status != BV_OK) {
+            hint_at_space(options, err);
+        }
     }
     if (status == BV_OK) {
         *out = engine;

@@ -3,6 +3,10 @@
 #include "apply_fixture.h"
 #include "place_fixture.h"
 
+#include <errno.h>
+
+#include "os/fault.h"
+
 /* Pushes over several entry points and both encodings, windows and a schema change included. */
 static void
 feed(struct fixture *f, unsigned from, unsigned count)
@@ -379,6 +383,28 @@ test_policy_memory_touches_no_file(void **state)
     fixture_close(&f);
 }
 
+static void
+test_a_start_on_a_full_disk_says_where_to_free_space(void **state)
+{
+    struct place place;
+    struct engine *engine = NULL;
+    struct bv_error err = {0};
+    struct os_fault fault;
+
+    (void)state;
+    place_make(&place, BV_POLICY_ALWAYS);
+    os_fault_init(&fault, os_posix());
+    os_fault_set(&fault, OS_CALL_WRITE, (struct os_fault_rule){.at = 1, .error = ENOSPC});
+    place.options.os = &fault.os;
+    assert_int_equal(engine_open(&engine, &place.options, &err), BV_IO);
+    assert_non_null(strstr(err.hint, "free space on the file system of "));
+    assert_non_null(strstr(err.hint, place.options.wal_dir));
+    place.options.os = NULL;
+    assert_int_equal(engine_open(&engine, &place.options, &err), BV_OK);
+    engine_close(engine);
+    place_remove(&place);
+}
+
 int
 main(void)
 {
@@ -394,6 +420,7 @@ main(void)
         cmocka_unit_test(test_a_batch_larger_than_the_ring_is_accepted_whole),
         cmocka_unit_test(test_push_sync_does_not_wait_for_the_interval),
         cmocka_unit_test(test_policy_memory_touches_no_file),
+        cmocka_unit_test(test_a_start_on_a_full_disk_says_where_to_free_space),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
