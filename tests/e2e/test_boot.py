@@ -11,6 +11,7 @@ import re
 import signal
 import socket
 import subprocess
+import time
 
 import pytest
 from support.server import ROOT, Server, binary
@@ -247,6 +248,9 @@ def test_the_block_says_what_runs(tmp_path: pathlib.Path) -> None:
         bound = [i for i, line in enumerate(server.lines) if "_bound" in line]
         assert min(bound) > at + 7, "the real ports follow the requested ones"
         assert "server.admin_bound" in server.lines[bound[0]], "it answers before recovery"
+        end = time.monotonic() + 10  # the last line, behind those that the launcher waits for
+        while not any(record.get("kind") == "server.ready" for record in server.records()):
+            assert time.monotonic() < end
         ready = next(record for record in server.records() if record.get("kind") == "server.ready")
         assert ready["admin_addr"] == "{}:{}".format(*server.addresses["admin"])
 

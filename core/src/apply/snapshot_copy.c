@@ -431,6 +431,7 @@ copy_pages(struct snapshot_copy *copy, uint64_t now_ns, uint64_t until_ns)
                                       .dedupe_entries = copy->images.dedupe_entries,
                                       .time_ms = engine->now_ms,
                                       .last_event_ms = engine->last_event_ms,
+                                      .last_lsn = last_lsn(copy),
                                   });
     drop_images(copy);
     copy->phase = PHASE_WAIT;

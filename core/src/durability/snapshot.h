@@ -18,7 +18,8 @@
  *
  * Invariants
  *   (1) The file gets its name only after: all chunks written, `end` written, file synced, the log
- *       durable up to the highest image_lsn in it (rule 3), the file read back and checked.
+ *       durable up to the highest image_lsn in it and to the LSN at its end (rule 3), the file
+ *       read back and checked.
  *   (2) After the rename: directory sync, then all but the newest `retain` are removed, then what
  *       the oldest kept one covers of the log is retired. A failure anywhere removes nothing.
  *   (3) Memory: the ring (16 MiB), and one chunk where that is larger. */
@@ -43,6 +44,7 @@ struct snapshot_totals {
     uint64_t dedupe_entries;
     uint64_t time_ms;       /* clock at the last image: the floor after recovery */
     uint64_t last_event_ms; /* at the last image */
+    uint64_t last_lsn;      /* applied then: what no image holds any more may have gone by it */
 };
 
 struct snapshot_result {

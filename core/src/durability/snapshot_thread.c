@@ -189,6 +189,11 @@ write_file(struct snapshot_writer *writer, struct snapshot_file *file, struct bv
         status = write_chunks(writer, file, err);
     }
     if (status == BV_OK && is_running(writer)) {
+        /* An entity that expired or was evicted while the copy went on is in no image: a log that
+         * ended before that would bring back half of it, or nothing. */
+        if (writer->totals.last_lsn > file->highest_image_lsn) {
+            file->highest_image_lsn = writer->totals.last_lsn;
+        }
         if (writer->options.want_sync != NULL) {
             /* asked now, so that it is done while the file is synced and read */
             writer->options.want_sync(writer->options.context, file->highest_image_lsn);

@@ -37,6 +37,7 @@ struct snap {
     _Atomic uint64_t durable_lsn;
     _Atomic uint64_t wanted_lsn;
     _Atomic uint64_t retired_lsn;
+    uint64_t last_lsn; /* applied when the last image was taken; 0: no more than is in images */
     _Atomic uint32_t retire_calls;
     _Atomic bool retire_fails;
     /* what reading saw */
@@ -189,8 +190,11 @@ snap_put_all(struct snap *s, uint64_t lsn, uint64_t chunks)
 static inline void
 snap_finish(struct snap *s, uint64_t lsn)
 {
-    struct snapshot_totals totals = {
-        .entities = 70, .dedupe_entries = 7, .time_ms = 2000 + lsn, .last_event_ms = 1500 + lsn};
+    struct snapshot_totals totals = {.entities = 70,
+                                     .dedupe_entries = 7,
+                                     .time_ms = 2000 + lsn,
+                                     .last_event_ms = 1500 + lsn,
+                                     .last_lsn = s->last_lsn};
 
     snapshot_finish(s->writer, &totals);
 }

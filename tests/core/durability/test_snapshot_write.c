@@ -203,6 +203,33 @@ test_it_has_no_name_before_the_log_is_durable(void **state)
     snap_deinit(&s);
 }
 
+/* What the copy has left out, because it was gone by then, is as much in the file as an image. */
+static void
+test_it_has_no_name_before_its_end_is_durable(void **state)
+{
+    struct snap s;
+
+    (void)state;
+    snap_init(&s);
+    s.last_lsn = 10 + 60;
+    atomic_store(&s.durable_lsn, 10 + 59);
+    snap_open(&s);
+    snap_begin(&s, 10);
+    assert_true(snap_put_all(&s, 10, 40));
+    snap_finish(&s, 10);
+    while (atomic_load(&s.wanted_lsn) != 10 + 60) {
+        snap_sleep_ms(1);
+    }
+    snap_sleep_ms(20);
+    assert_false(snapshot_take_result(s.writer, &s.result));
+    atomic_store(&s.durable_lsn, 10 + 60);
+    snap_take(&s);
+    assert_int_equal(s.result.status, BV_OK);
+    assert_int_equal(snap_read(&s, 10), BV_OK);
+    assert_int_equal(s.info.highest_image_lsn, 10 + 60);
+    snap_deinit(&s);
+}
+
 static void
 test_it_can_be_given_up_at_every_stage(void **state)
 {
@@ -488,6 +515,7 @@ main(void)
         cmocka_unit_test(test_an_older_one_that_cannot_be_removed_keeps_the_log),
         cmocka_unit_test(test_one_later_than_the_log_is_set_aside_not_kept),
         cmocka_unit_test(test_it_has_no_name_before_the_log_is_durable),
+        cmocka_unit_test(test_it_has_no_name_before_its_end_is_durable),
         cmocka_unit_test(test_it_can_be_given_up_at_every_stage),
         cmocka_unit_test(test_giving_up_races_with_publishing),
         cmocka_unit_test(test_destroying_gives_up_what_runs),
