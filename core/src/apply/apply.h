@@ -176,6 +176,8 @@ enum bv_status live_install(struct engine *engine, struct registry *take_registr
 void live_deinit(struct engine *engine);
 struct live_source *live_find_source(const struct live *live, struct slice name);
 struct live_table *live_find_table(const struct live *live, struct slice name);
+/* By the id that its pages and the log know it by; NULL when there is none. */
+struct live_table *live_table_of_id(const struct live *live, uint32_t id);
 const struct live_feature *live_find_feature(const struct live *live, struct slice name);
 /* The state bytes of an entity in the layout in force; moves a block that has an older one. */
 void *live_state(struct engine *engine, struct live_table *table, uint64_t hash, uint32_t ref);

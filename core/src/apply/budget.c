@@ -263,17 +263,6 @@ budget_admits(struct engine *engine, struct live_source *source, struct value *v
 
 /* ---- recovery ---- */
 
-static struct live_table *
-find_by_id(const struct engine *engine, uint32_t id)
-{
-    for (uint32_t i = 0; i < engine->live.table_count; i++) {
-        if (table_id(engine->live.tables[i]->table) == id) {
-            return engine->live.tables[i];
-        }
-    }
-    return NULL;
-}
-
 static enum bv_status
 corrupt(uint64_t lsn, const char *what, struct bv_error *err)
 {
@@ -288,7 +277,7 @@ budget_replay_evict(struct engine *engine, uint64_t lsn, struct slice body, stru
         return corrupt(lsn, "is cut short", err);
     }
     const uint32_t id = load_le32(body.data);
-    struct live_table *table = find_by_id(engine, id);
+    struct live_table *table = live_table_of_id(&engine->live, id);
 
     if (table == NULL || engine->identities[id].generation != load_le32(body.data + 4)) {
         return corrupt(lsn, "names a table that is not there", err);

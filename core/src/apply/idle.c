@@ -149,15 +149,10 @@ table_of_page(const struct engine *engine, uint32_t page, uint64_t *cutoff_ms)
     if (record->used == 0 || record->owner == PAGE_OWNER_SHARED) {
         return NULL;
     }
-    for (uint32_t i = 0; i < engine->live.table_count; i++) {
-        struct live_table *table = engine->live.tables[i];
+    struct live_table *table = live_table_of_id(&engine->live, record->owner - 1);
 
-        if (table_id(table->table) + 1 == record->owner) {
-            *cutoff_ms = idle_recorded_cutoff_ms(engine, table);
-            return *cutoff_ms == 0 ? NULL : table;
-        }
-    }
-    return NULL;
+    *cutoff_ms = table == NULL ? 0 : idle_recorded_cutoff_ms(engine, table);
+    return *cutoff_ms == 0 ? NULL : table;
 }
 
 /* Whether recorded time has gone so far that another round is worth its reads. */

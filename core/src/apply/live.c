@@ -55,6 +55,17 @@ live_find_table(const struct live *live, struct slice name)
     return found == NULL ? NULL : *found;
 }
 
+struct live_table *
+live_table_of_id(const struct live *live, uint32_t id)
+{
+    for (uint32_t i = 0; i < live->table_count; i++) {
+        if (table_id(live->tables[i]->table) == id) {
+            return live->tables[i];
+        }
+    }
+    return NULL;
+}
+
 static int
 name_to_feature(const void *name, const void *element)
 {

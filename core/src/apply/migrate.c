@@ -31,18 +31,13 @@ table_of_page(const struct engine *engine, uint32_t page)
     if (record->used == 0 || record->owner == PAGE_OWNER_SHARED) {
         return NULL;
     }
-    for (uint32_t i = 0; i < engine->live.table_count; i++) {
-        struct live_table *table = engine->live.tables[i];
+    struct live_table *table = live_table_of_id(&engine->live, record->owner - 1);
 
-        if (table_id(table->table) + 1 == record->owner) {
-            return table_is_uniform(table->table) ||
-                           table_layout_of(table->table, page * PAGE_UNITS) ==
-                               table_current_layout(table->table)
-                       ? NULL
-                       : table;
-        }
-    }
-    return NULL;
+    return table == NULL || table_is_uniform(table->table) ||
+                   table_layout_of(table->table, page * PAGE_UNITS) ==
+                       table_current_layout(table->table)
+               ? NULL
+               : table;
 }
 
 static enum bv_status

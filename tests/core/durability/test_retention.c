@@ -52,38 +52,6 @@ count_names(const struct fixture *f, const char *below, const char *prefix)
     return count;
 }
 
-static uint64_t
-size_on_disk(const struct fixture *f)
-{
-    struct os_names names = {0};
-    uint64_t sum = 0;
-
-    assert_int_equal(os_list(&names, os_posix(), f->path, NULL), BV_OK);
-    for (size_t i = 0; i < names.count; i++) {
-        uint64_t number;
-        char path[512];
-        struct stat now;
-        if (segment_name_parse(&number, names.names[i]) ||
-            segment_spare_name_parse(&number, names.names[i])) {
-            (void)snprintf(path, sizeof path, "%s/%s", f->path, names.names[i]);
-            assert_int_equal(stat(path, &now), 0);
-            sum += (uint64_t)now.st_size;
-        }
-    }
-    os_names_deinit(&names);
-    return sum;
-}
-
-/* The writer counts what it has written after it has said so. */
-static void
-check_bytes(const struct fixture *f)
-{
-    for (int i = 0; i < 1000 && wal_bytes_on_disk(f->wal) != size_on_disk(f); i++) {
-        usleep(1000);
-    }
-    assert_int_equal(wal_bytes_on_disk(f->wal), size_on_disk(f));
-}
-
 static void
 check_reads_from(struct fixture *f, uint64_t after_lsn)
 {
@@ -112,12 +80,12 @@ test_covered_segments_become_two_spares_and_the_rest_goes(void **state)
     assert_int_equal(wal_retire(f.wal, 12, 0, &err), BV_OK);
     assert_int_equal(count_names(&f, "", "segment-"), 2);
     assert_int_equal(count_names(&f, "", "spare-"), 2);
-    check_bytes(&f);
+    fixture_check_bytes(&f);
     /* 18, then two segments out of spares, then a new one */
     log_pages(&f, 8);
     assert_int_equal(count_names(&f, "", "spare-"), 0);
     assert_int_equal(count_names(&f, "", "segment-"), 5);
-    check_bytes(&f);
+    fixture_check_bytes(&f);
     check_reads_from(&f, 12);
     fixture_deinit(&f);
 }
@@ -182,7 +150,7 @@ test_a_boot_finds_the_spares_and_keeps_two(void **state)
     }
     assert_int_equal(fixture_open(&f), BV_OK); /* the new segment takes one */
     assert_int_equal(count_names(&f, "", "spare-"), 1);
-    check_bytes(&f);
+    fixture_check_bytes(&f);
     log_pages(&f, 12);
     assert_int_equal(count_names(&f, "", "spare-"), 0);
     check_reads_from(&f, 0);
@@ -206,7 +174,7 @@ test_spares_go_when_a_loss_is_accepted(void **state)
     f.options.accept_data_loss_after = 10;
     assert_int_equal(fixture_open(&f), BV_OK);
     assert_int_equal(count_names(&f, "", "spare-"), 0);
-    check_bytes(&f);
+    fixture_check_bytes(&f);
     fixture_deinit(&f);
 }
 
@@ -259,10 +227,10 @@ test_what_cannot_be_removed_is_tried_again_and_leaves_no_hole(void **state)
         assert_int_equal(wal_retire(f.wal, 15, 0, &err), BV_IO);
         assert_int_equal(err.os_errno, EIO);
         assert_int_equal(count_names(&f, "", "segment-"), cases[i].left);
-        check_bytes(&f);
+        fixture_check_bytes(&f);
         assert_int_equal(wal_retire(f.wal, 15, 0, &err), BV_OK);
         assert_int_equal(count_names(&f, "", "segment-"), 1);
-        check_bytes(&f);
+        fixture_check_bytes(&f);
         log_pages(&f, 5);
         check_reads_from(&f, 15);
         fixture_deinit(&f);
@@ -302,7 +270,7 @@ test_history_is_kept_by_age_and_goes_when_nobody_asks(void **state)
     assert_int_equal(count_names(&f, "", "segment-"), 1);
     assert_int_equal(count_names(&f, "/history", "segment-"), 2);
     assert_int_equal(count_names(&f, "", "spare-"), 0);
-    check_bytes(&f); /* history is not the log's size */
+    fixture_check_bytes(&f); /* history is not the log's size */
     log_pages(&f, 3);
     assert_int_equal(wal_retire(f.wal, 9, KEEP_LONG_MS, NULL), BV_OK);
     assert_int_equal(count_names(&f, "/history", "segment-"), 3);
@@ -350,7 +318,7 @@ test_no_spares_are_kept_where_room_is_short(void **state)
     }
     assert_int_equal(wal_retire(f.wal, next_lsn - 1, 0, NULL), BV_OK);
     assert_true(count_names(&f, "", "spare-") > 0);
-    check_bytes(&f);
+    fixture_check_bytes(&f);
     fixture_deinit(&f);
 }
 
@@ -399,7 +367,7 @@ test_retiring_runs_beside_the_writer(void **state)
     atomic_store(&retirer.stop, true);
     pthread_join(thread, NULL);
     assert_true(retirer.calls > 1);
-    check_bytes(&f);
+    fixture_check_bytes(&f);
     assert_true(count_names(&f, "", "segment-") + count_names(&f, "", "spare-") <= 101);
     check_reads_from(&f, atomic_load(&retirer.lsn));
     fixture_deinit(&f);

@@ -39,38 +39,6 @@ await_pressure(struct fixture *f, enum wal_pressure wanted)
     }
 }
 
-static uint64_t
-size_on_disk(const struct fixture *f)
-{
-    struct os_names names = {0};
-    uint64_t sum = 0;
-
-    assert_int_equal(os_list(&names, os_posix(), f->path, NULL), BV_OK);
-    for (size_t i = 0; i < names.count; i++) {
-        uint64_t number;
-        char path[512];
-        struct stat stat_now;
-        if (segment_name_parse(&number, names.names[i]) ||
-            segment_spare_name_parse(&number, names.names[i])) {
-            (void)snprintf(path, sizeof path, "%s/%s", f->path, names.names[i]);
-            assert_int_equal(stat(path, &stat_now), 0);
-            sum += (uint64_t)stat_now.st_size;
-        }
-    }
-    os_names_deinit(&names);
-    return sum;
-}
-
-/* The writer counts what it has written after it has said so. */
-static void
-check_bytes(const struct fixture *f)
-{
-    for (int i = 0; i < 1000 && wal_bytes_on_disk(f->wal) != size_on_disk(f); i++) {
-        usleep(1000);
-    }
-    assert_int_equal(wal_bytes_on_disk(f->wal), size_on_disk(f));
-}
-
 static void
 test_too_little_free_space_refuses_at_once_and_ends_by_itself(void **state)
 {
@@ -216,11 +184,11 @@ test_the_log_warns_at_80_percent_and_refuses_at_95_of_its_most(void **state)
     fixture_commit(&f, 1, 81);
     fixture_commit(&f, 1, 81);
     await_pressure(&f, WAL_PRESSURE_REFUSES);
-    check_bytes(&f);
+    fixture_check_bytes(&f);
     /* A snapshot covers the first half. */
     assert_int_equal(wal_retire(f.wal, f.next_lsn / 2, 0, NULL), BV_OK);
     await_pressure(&f, WAL_PRESSURE_NONE);
-    check_bytes(&f);
+    fixture_check_bytes(&f);
     fixture_deinit(&f);
 }
 
@@ -237,7 +205,7 @@ test_a_boot_counts_what_is_there(void **state)
         for (int i = 0; i < 8 && boot < 2; i++) {
             fixture_commit(&f, 1, 81);
         }
-        check_bytes(&f);
+        fixture_check_bytes(&f);
         assert_int_equal(wal_pressure(f.wal), boot == 2 ? WAL_PRESSURE_REFUSES : WAL_PRESSURE_NONE);
         fixture_close(&f);
     }

@@ -9,10 +9,13 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "durability/recovery.h"
+#include "durability/segment.h"
 #include "durability/wal.h"
 #include "memory_os.h"
 #include "util/crc.h"
@@ -160,6 +163,39 @@ fixture_commit(struct fixture *f, uint32_t count, size_t size)
 }
 
 /* Every record seen is one that fixture_log wrote, in order from after_lsn + 1. */
+/* Bytes of all segments and spares. */
+static inline uint64_t
+fixture_size_on_disk(const struct fixture *f)
+{
+    struct os_names names = {0};
+    uint64_t sum = 0;
+
+    assert_int_equal(os_list(&names, os_posix(), f->path, NULL), BV_OK);
+    for (size_t i = 0; i < names.count; i++) {
+        uint64_t number;
+        char path[512];
+        struct stat now;
+        if (segment_name_parse(&number, names.names[i]) ||
+            segment_spare_name_parse(&number, names.names[i])) {
+            (void)snprintf(path, sizeof path, "%s/%s", f->path, names.names[i]);
+            assert_int_equal(stat(path, &now), 0);
+            sum += (uint64_t)now.st_size;
+        }
+    }
+    os_names_deinit(&names);
+    return sum;
+}
+
+/* The writer counts what it has written after it has said so. */
+static inline void
+fixture_check_bytes(const struct fixture *f)
+{
+    for (int i = 0; i < 1000 && wal_bytes_on_disk(f->wal) != fixture_size_on_disk(f); i++) {
+        usleep(1000);
+    }
+    assert_int_equal(wal_bytes_on_disk(f->wal), fixture_size_on_disk(f));
+}
+
 static inline void
 fixture_check_seen(const struct fixture *f)
 {
